@@ -1,0 +1,112 @@
+"""The chain, as its RPC node shows it: the protocol that a real endpoint and the simulation both keep.
+
+Everything is synchronous, asks one node, and may be out of date by the time it is read. Heights and slots
+are counts; signatures, blockhashes and addresses are base58. Method for method it is Solana's JSON RPC.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal, Protocol
+
+MAX_SIGNATURES_PER_CALL: Final = 256
+
+Commitment = Literal["processed", "confirmed", "finalized"]
+
+
+@dataclass(frozen=True, slots=True)
+class Blockhash:
+    """What a transaction must name: it can land up to and including `last_valid_block_height`."""
+
+    blockhash: str
+    last_valid_block_height: int
+    genesis_hash: str
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where the chain is. A node without the history before `first_available_slot` proves nothing of it."""
+
+    slot: int
+    block_height: int
+    finalized_slot: int
+    finalized_block_height: int
+    genesis_hash: str
+    first_available_slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureStatus:
+    """A transaction that landed. `error` is a code such as `SLIPPAGE_EXCEEDED`; it then moved nothing."""
+
+    slot: int
+    error: str | None
+    commitment: Commitment
+
+
+@dataclass(frozen=True, slots=True)
+class Statuses:
+    """Answers in the order asked; None means that the node does not know the signature.
+
+    `slot` is the context slot: what landed later is not in the answer. Nor is what landed before
+    `first_available_slot`, which was read at the same instant as the answers.
+    """
+
+    slot: int
+    statuses: tuple[SignatureStatus | None, ...]
+    first_available_slot: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LandedTransaction:
+    """A receipt. Amounts are base units; `amount_out_base` is 0 on error, the fee is paid all the same."""
+
+    signature: str
+    slot: int
+    landed_at: datetime
+    error: str | None
+    memo: str
+    signer: str
+    venue: str
+    pool: str
+    amount_in_base: int
+    amount_out_base: int
+    min_amount_out_base: int
+    fee_lamports: int
+
+
+class Chain(Protocol):
+    """One RPC node. Every read raises `Unavailable` when the node can't answer, and is safe to repeat."""
+
+    def latest_blockhash(self) -> Blockhash:
+        """A blockhash to build on (getLatestBlockhash, getGenesisHash)."""
+
+    def simulate(self, raw: bytes) -> str | None:
+        """The error code that the transaction would land with now, or None (simulateTransaction).
+
+        Raises `Rejected` for bytes that are not a signed transaction. Sends nothing.
+        """
+
+    def send(self, raw: bytes) -> str:
+        """Pass a signed transaction on, and return its signature (sendTransaction, skipPreflight).
+
+        Returning says nothing of its landing. Raises `Rejected` for bytes that no node would take:
+        malformed, badly signed, unknown program. Any trouble after that raises `FateUnknown`. Sending the
+        same bytes again is always safe: a signature has one effect.
+        """
+
+    def statuses(self, signatures: Sequence[str], *, search_history: bool = False) -> Statuses:
+        """What became of up to 256 signatures (getSignatureStatuses).
+
+        Without `search_history` the node looks only into its cache of the last 150 slots. A null proves
+        that a transaction is dead only if the answer was given *after* a `head()` whose finalized height
+        is past the transaction's last valid one, with history back to its signing. Raises `ValueError` for
+        more than 256.
+        """
+
+    def head(self) -> Head:
+        """Slot and height, now and finalized (getSlot, getBlockHeight, getFirstAvailableBlock)."""
+
+    def transactions(self, signatures: Sequence[str]) -> tuple[LandedTransaction | None, ...]:
+        """Receipts in the order asked, None for what has not landed (getTransaction)."""

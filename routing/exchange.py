@@ -1,0 +1,41 @@
+"""Everything outside the engine, put together: a chain, and the venues on it."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from routing.chain import Chain
+from routing.simulated_chain import SimulatedChain
+from routing.simulation import SimulationConfig
+from routing.venue import Venue
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One per process. `venues` is by name.
+
+    `purge(before_slot)` forgets old landed transactions and returns how many; `close()` gives every
+    connection back.
+    """
+
+    chain: Chain
+    venues: Mapping[str, Venue]
+    purge: Callable[[int], int]
+    close: Callable[[], None]
+
+
+def simulated_exchange(
+    config: SimulationConfig,
+    conninfo: str,
+    *,
+    pool_size: int,
+    timeout_s: float = 5.0,
+    clock: Callable[[], float] = time.time,
+) -> Exchange:
+    """A simulated exchange whose chain lives in the database that `conninfo` names.
+
+    The database must have been prepared (`simulated_schema.create_database_if_missing`, `install`). Nothing
+    connects before the first call, so it is safe at import and before a fork.
+    """
+    chain = SimulatedChain(config, conninfo, clock=clock, pool_size=pool_size, timeout_s=timeout_s)
+    return Exchange(chain=chain, venues=chain.venues, purge=chain.purge, close=chain.close)

@@ -1,0 +1,263 @@
+"""A chain in PostgreSQL that keeps a real one's semantics, for when there is no real one.
+
+It owns time (slots and blockhashes are functions of a clock), landing (when, in which order, with which
+effect) and faults. A transaction's effect is computed when it lands, from the pools at that slot. What is
+due lands when somebody asks about it; the result depends neither on who asks nor on when.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Final
+
+from routing.chain import (
+    MAX_SIGNATURES_PER_CALL,
+    Blockhash,
+    Head,
+    LandedTransaction,
+    SignatureStatus,
+    Statuses,
+)
+from routing.market import Market
+from routing.pools import NETWORK_FEE_LAMPORTS
+from routing.registry import open_venues
+from routing.simulated_clock import ChainClock
+from routing.simulated_ledger import Effect, Entry, Ledger, Outcome
+from routing.simulation import SimulatedFeed, SimulationConfig
+from routing.transaction import ParsedTransaction, parse
+from routing.venue import FateUnknown, Program, Rejected, SwapTerms, Unavailable
+
+# How far back a node's status cache reaches, as in Solana's MAX_RECENT_BLOCKHASHES.
+STATUS_CACHE_SLOTS: Final = 150
+
+# Each reads the clock anew, so only a clock that lags behind the others' fails them all.
+_TAKE_TRIES: Final = 3
+
+
+class SimulatedChain:
+    """See `Chain` for the contract. One per process, safe to share between its threads.
+
+    `conninfo` names a database prepared by `simulated_schema.install`; nothing connects before the first
+    call. `timeout_s` bounds the wait for a connection, and each statement.
+    """
+
+    def __init__(
+        self,
+        config: SimulationConfig,
+        conninfo: str,
+        *,
+        clock: Callable[[], float] = time.time,
+        pool_size: int = 4,
+        timeout_s: float = 5.0,
+    ) -> None:
+        self.venues: Mapping[str, Program] = open_venues(
+            Market(seed=config.seed), SimulatedFeed(config, self.current_slot)
+        )
+        self._programs = {venue.program_id: venue for venue in self.venues.values()}
+        # A transaction is mostly read twice within milliseconds: simulated, then sent.
+        self._read = lru_cache(maxsize=1_024)(self._decode)
+        self._config = config
+        self._ledger = Ledger(conninfo, pool_size=pool_size, timeout_s=timeout_s)
+        self._clock = ChainClock(config, self._ledger, clock)
+        # The slot in which this process last sealed, and what it then learned.
+        self._sealed_at_slot = -1
+        self._first_available_slot = 0
+
+    # What an RPC node answers
+
+    def latest_blockhash(self) -> Blockhash:
+        """See `Chain.latest_blockhash`. Needs no query."""
+        genesis, slot = self._clock.genesis(), self._clock.slot()
+        return Blockhash(
+            blockhash=self._clock.blockhash(slot),
+            last_valid_block_height=slot + self._config.blockhash_valid_blocks,
+            genesis_hash=genesis.genesis_hash,
+            slot=slot,
+        )
+
+    def simulate(self, raw: bytes) -> str | None:
+        """See `Chain.simulate`. Needs no query, and foresees no fault."""
+        parsed, program, terms = self._read(raw)
+        slot = self._clock.slot()
+        if not self._clock.can_land(parsed.blockhash, slot=slot):
+            return "BLOCKHASH_NOT_FOUND"
+        return _pay(program, terms, slot).error
+
+    def send(self, raw: bytes) -> str:
+        """See `Chain.send`. One statement; with a landing delay of 0 it has landed on return."""
+        parsed, program, terms = self._read(raw)
+        try:
+            return self._pass_on(raw, parsed, program, terms)
+        except Unavailable as error:
+            raise FateUnknown(error.code, f"the send may have been lost: {error}") from error
+
+    def statuses(self, signatures: Sequence[str], *, search_history: bool = False) -> Statuses:
+        """See `Chain.statuses`. One statement. Here a landing is at once confirmed, never `processed`."""
+        if len(signatures) > MAX_SIGNATURES_PER_CALL:
+            raise ValueError(f"at most {MAX_SIGNATURES_PER_CALL} signatures a call")
+        slot = self._clock.slot()
+        self._seal(slot)
+        first_available_slot, outcomes = self._ledger.outcomes(signatures, slot=slot)
+        if any(outcome.in_flight for outcome in outcomes.values()):
+            self._land(until_slot=slot)
+            first_available_slot, outcomes = self._ledger.outcomes(signatures, slot=slot)
+        oldest_slot = first_available_slot if search_history else slot - STATUS_CACHE_SLOTS + 1
+        return Statuses(
+            slot=slot,
+            statuses=tuple(
+                self._status(outcomes.get(signature), slot=slot, oldest_slot=oldest_slot)
+                for signature in signatures
+            ),
+            first_available_slot=first_available_slot,
+        )
+
+    def head(self) -> Head:
+        """See `Chain.head`. At most one query per slot."""
+        genesis, slot = self._clock.genesis(), self._clock.slot()
+        self._seal(slot)
+        finalized_slot = slot - self._config.finality_slots
+        return Head(
+            slot=slot,
+            block_height=slot,
+            finalized_slot=finalized_slot,
+            finalized_block_height=finalized_slot,
+            genesis_hash=genesis.genesis_hash,
+            first_available_slot=self._first_available_slot,
+        )
+
+    def transactions(self, signatures: Sequence[str]) -> tuple[LandedTransaction | None, ...]:
+        """See `Chain.transactions`. One statement for any number."""
+        slot = self._clock.slot()
+        entries = self._ledger.entries(signatures, slot=slot)
+        if any(entry.raw is not None for entry in entries.values()):
+            self._land(until_slot=slot)
+            entries = self._ledger.entries(signatures, slot=slot)
+        return tuple(self._receipt(entries.get(signature)) for signature in signatures)
+
+    # What only a simulation has
+
+    def current_slot(self) -> int:
+        """The slot of this instant; also the block height, since no slot is skipped here."""
+        return self._clock.slot()
+
+    def purge(self, before_slot: int) -> int:
+        """Forget what landed before `before_slot`, and return how many transactions that was.
+
+        What could still be sent again is kept, whatever the argument: a forgotten signature must not
+        land a second time. Safe to repeat.
+        """
+        slot = self._clock.slot()
+        self._land(until_slot=slot)
+        still_valid_slot = slot - self._config.finality_slots - self._config.blockhash_valid_blocks
+        return self._ledger.purge(min(before_slot, still_valid_slot))
+
+    def close(self) -> None:
+        """Give every connection back. The chain can't be asked afterwards."""
+        self._ledger.close()
+
+    def _decode(self, raw: bytes) -> tuple[ParsedTransaction, Program, SwapTerms]:
+        parsed = parse(raw)
+        program = self._programs.get(parsed.instruction.program_id)
+        if program is None:
+            sentence = f"no venue owns the program {parsed.instruction.program_id}"
+            raise Rejected("UNKNOWN_PROGRAM", sentence)
+        return parsed, program, program.decode(parsed.instruction)
+
+    def _pass_on(
+        self, raw: bytes, parsed: ParsedTransaction, program: Program, terms: SwapTerms
+    ) -> str:
+        if self._config.fault_rate and self._is_lost(parsed.signature):
+            return parsed.signature
+        delay_ms = self._config.landing_delay_ms(parsed.signature)
+        for _ in range(_TAKE_TRIES):
+            slot = self._clock.slot(after_ms=delay_ms)
+            # In flight, a transaction is kept as it came; its effect is known when it lands.
+            effect = Effect(None, 0) if delay_ms else self._execute(parsed, program, terms, slot)
+            if effect is None:
+                return parsed.signature  # expired: passed on like any other, and no block takes it
+            entry = Entry(
+                signature=parsed.signature,
+                slot=slot,
+                raw=raw if delay_ms else None,
+                error=effect.error,
+                memo=parsed.memo,
+                signer=parsed.signer,
+                venue=program.name,
+                pool=terms.pool,
+                amount_in_base=terms.swap.amount_in_base,
+                min_amount_out_base=terms.min_amount_out_base,
+                amount_out_base=effect.amount_out_base,
+            )
+            if self._ledger.take(entry):
+                return parsed.signature
+        raise FateUnknown("NODE_BEHIND", "the node that took the transaction lags behind the chain")
+
+    def _is_lost(self, signature: str) -> bool:
+        """Roll for the faults of one send: the node refuses it (raises), or drops it (True)."""
+        nth = self._ledger.count_send(signature, slot=self._clock.slot())
+        if self._config.strikes("send_refused", signature, nth):
+            raise FateUnknown("RPC_ERROR", "the node answered the send with an error")
+        return self._config.strikes("dropped", signature, nth)
+
+    def _land(self, *, until_slot: int) -> None:
+        self._ledger.land(
+            until_slot=until_slot, execute=lambda raw, slot: self._execute(*self._read(raw), slot)
+        )
+
+    def _execute(
+        self, parsed: ParsedTransaction, program: Program, terms: SwapTerms, slot: int
+    ) -> Effect | None:
+        """What the transaction does in this slot; None if it can't land in it."""
+        if not self._clock.can_land(parsed.blockhash, slot=slot):
+            return None
+        if self._config.strikes("slippage", parsed.signature):
+            return Effect("SLIPPAGE_EXCEEDED", 0)
+        return _pay(program, terms, slot)
+
+    def _seal(self, slot: int) -> None:
+        """Before anybody hears that a slot is final, see to it that nothing can land in it any more.
+
+        A process may sleep between choosing a slot and writing into it. Without the seal it could then
+        land a transaction that was proven dead meanwhile, and whose successor landed too.
+        """
+        if slot > self._sealed_at_slot:
+            self._first_available_slot = self._ledger.seal(slot - self._config.finality_slots)
+            self._sealed_at_slot = slot
+
+    def _status(
+        self, outcome: Outcome | None, *, slot: int, oldest_slot: int
+    ) -> SignatureStatus | None:
+        # Still in flight after what is due was landed: taken in the instant between. The next answer has it.
+        if outcome is None or outcome.in_flight or outcome.slot < oldest_slot:
+            return None
+        is_final = outcome.slot <= slot - self._config.finality_slots
+        return SignatureStatus(
+            slot=outcome.slot,
+            error=outcome.error,
+            commitment="finalized" if is_final else "confirmed",
+        )
+
+    def _receipt(self, entry: Entry | None) -> LandedTransaction | None:
+        if entry is None or entry.raw is not None:
+            return None
+        return LandedTransaction(
+            signature=entry.signature,
+            slot=entry.slot,
+            landed_at=self._clock.begins_at(entry.slot),
+            error=entry.error,
+            memo=entry.memo,
+            signer=entry.signer,
+            venue=entry.venue,
+            pool=entry.pool,
+            amount_in_base=entry.amount_in_base,
+            amount_out_base=entry.amount_out_base,
+            min_amount_out_base=entry.min_amount_out_base,
+            fee_lamports=NETWORK_FEE_LAMPORTS,
+        )
+
+
+def _pay(program: Program, terms: SwapTerms, slot: int) -> Effect:
+    amount_out_base = program.pay_out(terms, slot=slot)
+    if amount_out_base < max(terms.min_amount_out_base, 1):
+        return Effect("SLIPPAGE_EXCEEDED", 0)
+    return Effect(None, amount_out_base)

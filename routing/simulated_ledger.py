@@ -1,0 +1,245 @@
+"""What the simulated chain remembers, in PostgreSQL: the only module that speaks SQL to it at run time.
+
+Every method takes a connection from a bounded pool, runs one short piece of work, and gives it back. It
+knows nothing of prices, delays or faults.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import psycopg
+from psycopg_pool import ConnectionPool
+
+from routing.simulated_schema import LANDING_LOCK
+from routing.venue import Unavailable
+
+_LANDED_AT_ONCE: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Genesis:
+    """When the chain began, in milliseconds of the epoch, and how long its slots are."""
+
+    genesis_hash: str
+    genesis_ms: int
+    slot_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What a transaction did: it paid out, or it failed with an error code and paid nothing."""
+
+    error: str | None
+    amount_out_base: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A transaction that the chain took. `raw` is None once it landed; `slot` is where it lands."""
+
+    signature: str
+    slot: int
+    raw: bytes | None
+    error: str | None
+    memo: str
+    signer: str
+    venue: str
+    pool: str
+    amount_in_base: int
+    min_amount_out_base: int
+    amount_out_base: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A signature's slot and error, and whether it is still to land."""
+
+    slot: int
+    error: str | None
+    in_flight: bool
+
+
+class Ledger:
+    """The chain's tables. Every method raises `Unavailable` when the database does not answer."""
+
+    def __init__(self, conninfo: str, *, pool_size: int, timeout_s: float) -> None:
+        self._timeout_ms = round(timeout_s * 1_000)
+        # Opened by the first use: a process that forks after importing must not share connections.
+        self._pool = ConnectionPool(
+            conninfo,
+            min_size=min(1, pool_size),
+            max_size=pool_size,
+            timeout=timeout_s,
+            kwargs={
+                "autocommit": True,
+                "connect_timeout": max(2, round(timeout_s)),
+                # A server that vanished from the network does not hold a thread for ever.
+                "tcp_user_timeout": self._timeout_ms,
+            },
+            configure=self._configure,
+            open=False,
+            name="simulated-chain",
+        )
+        self._is_open = False
+
+    def _configure(self, connection: psycopg.Connection[Any]) -> None:
+        connection.execute(f"SET statement_timeout = {self._timeout_ms}")
+
+    @contextmanager
+    def _connection(self) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+        if not self._is_open:
+            self._pool.open()
+            self._is_open = True
+        broken = False
+        try:
+            with self._pool.connection() as connection:
+                try:
+                    yield connection
+                finally:
+                    broken = connection.broken
+        except psycopg.Error as error:
+            if broken:
+                # The idle ones broke with it: replace them now, not at the cost of a failed call each.
+                self._pool.check()
+            sentence = f"the chain's node does not answer ({type(error).__name__})"
+            raise Unavailable("RPC_UNAVAILABLE", sentence) from error
+
+    def begin(self, first: Genesis) -> Genesis:
+        """The chain's genesis: `first`, unless the chain began before."""
+        with self._connection() as connection:
+            connection.execute(
+                "INSERT INTO simulated_chain.ledger (genesis_hash, genesis_ms, slot_ms)"
+                " VALUES (%s, %s, %s) ON CONFLICT (only_row) DO NOTHING",
+                [first.genesis_hash, first.genesis_ms, first.slot_ms],
+            )
+            row = connection.execute(
+                "SELECT genesis_hash, genesis_ms, slot_ms FROM simulated_chain.ledger"
+            ).fetchone()
+        assert row is not None
+        return Genesis(*row)
+
+    def seal(self, slot: int) -> int:
+        """Let nothing land up to `slot` any more, and return the first slot that history still has."""
+        with self._connection() as connection:
+            row = connection.execute("SELECT simulated_chain.seal(%s)", [slot]).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    def take(self, entry: Entry) -> bool:
+        """Write a transaction, unless its signature is known. False if its slot is sealed."""
+        with self._connection() as connection:
+            row = connection.execute(
+                "SELECT simulated_chain.take(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+                [
+                    entry.signature,
+                    entry.slot,
+                    entry.raw,
+                    entry.error,
+                    entry.memo,
+                    entry.signer,
+                    entry.venue,
+                    entry.pool,
+                    entry.amount_in_base,
+                    entry.min_amount_out_base,
+                    entry.amount_out_base,
+                ],
+            ).fetchone()
+        assert row is not None
+        return bool(row[0])
+
+    def outcomes(self, signatures: Sequence[str], *, slot: int) -> tuple[int, dict[str, Outcome]]:
+        """The first available slot, and what is known of these signatures up to `slot`."""
+        with self._connection() as connection:
+            rows = connection.execute(
+                "SELECT l.first_available_slot, t.signature, t.slot, t.error, t.raw IS NOT NULL"
+                " FROM simulated_chain.ledger l LEFT JOIN simulated_chain.transactions t"
+                " ON t.signature = ANY(%s) AND t.slot <= %s",
+                [list(signatures), slot],
+            ).fetchall()
+        first_available_slot = int(rows[0][0]) if rows else 0
+        return first_available_slot, {row[1]: Outcome(*row[2:]) for row in rows if row[1]}
+
+    def entries(self, signatures: Sequence[str], *, slot: int) -> dict[str, Entry]:
+        """The transactions with these signatures up to `slot`, landed or in flight."""
+        with self._connection() as connection:
+            rows = connection.execute(
+                "SELECT signature, slot, raw, error, memo, signer, venue, pool, amount_in_base,"
+                " min_amount_out_base, amount_out_base FROM simulated_chain.transactions"
+                " WHERE signature = ANY(%s) AND slot <= %s",
+                [list(signatures), slot],
+            ).fetchall()
+        return {
+            row[0]: Entry(*row[:8], *(int(amount_base) for amount_base in row[8:])) for row in rows
+        }
+
+    def land(self, *, until_slot: int, execute: Callable[[bytes, int], Effect | None]) -> None:
+        """Land what is due, by slot and then by signature; `execute` returns None for what can't land.
+
+        Any number of processes may call it: the lock lets one work while the others wait, and then find
+        nothing left to do.
+        """
+        with self._connection() as connection:
+            while self._land_some(connection, until_slot, execute) == _LANDED_AT_ONCE:
+                pass
+
+    @staticmethod
+    def _land_some(
+        connection: psycopg.Connection[tuple[Any, ...]],
+        until_slot: int,
+        execute: Callable[[bytes, int], Effect | None],
+    ) -> int:
+        with connection.transaction():
+            connection.execute("SELECT pg_advisory_xact_lock(%s)", [LANDING_LOCK])
+            due = connection.execute(
+                "SELECT signature, slot, raw FROM simulated_chain.transactions"
+                " WHERE raw IS NOT NULL AND slot <= %s ORDER BY slot, signature LIMIT %s",
+                [until_slot, _LANDED_AT_ONCE],
+            ).fetchall()
+            effects = {signature: execute(raw, slot) for signature, slot, raw in due}
+            landed = [(s, e.error, e.amount_out_base) for s, e in effects.items() if e is not None]
+            refused = [signature for signature, effect in effects.items() if effect is None]
+            if landed:
+                signatures, errors, amounts_out_base = zip(*landed, strict=True)
+                connection.execute(
+                    "UPDATE simulated_chain.transactions t"
+                    " SET raw = NULL, error = e.error, amount_out_base = e.amount_out_base"
+                    " FROM unnest(%s::text[], %s::text[], %s::numeric[])"
+                    " AS e (signature, error, amount_out_base) WHERE t.signature = e.signature",
+                    [list(signatures), list(errors), list(amounts_out_base)],
+                )
+            if refused:
+                connection.execute(
+                    "DELETE FROM simulated_chain.transactions WHERE signature = ANY(%s)", [refused]
+                )
+        return len(due)
+
+    def count_send(self, signature: str, *, slot: int) -> int:
+        """How often this signature was sent, this time included."""
+        with self._connection() as connection:
+            row = connection.execute(
+                "INSERT INTO simulated_chain.sends AS s (signature, slot) VALUES (%s, %s)"
+                " ON CONFLICT (signature) DO UPDATE SET times = s.times + 1 RETURNING times",
+                [signature, slot],
+            ).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    def purge(self, before_slot: int) -> int:
+        """Forget what landed before `before_slot`, and say so. Returns how many transactions."""
+        with self._connection() as connection, connection.transaction():
+            connection.execute(
+                "UPDATE simulated_chain.ledger SET first_available_slot = %s"
+                " WHERE first_available_slot < %s",
+                [before_slot, before_slot],
+            )
+            connection.execute("DELETE FROM simulated_chain.sends WHERE slot < %s", [before_slot])
+            return connection.execute(
+                "DELETE FROM simulated_chain.transactions WHERE raw IS NULL AND slot < %s",
+                [before_slot],
+            ).rowcount
+
+    def close(self) -> None:
+        """Close every connection. The ledger can't be used afterwards."""
+        self._pool.close()

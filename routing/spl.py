@@ -1,0 +1,26 @@
+"""Addresses of the SPL programs, and of what they derive: shared by venues and transactions."""
+
+from functools import lru_cache
+from typing import Final
+
+from solders.pubkey import Pubkey
+
+TOKEN_PROGRAM_ID: Final = Pubkey.from_string("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA")
+MEMO_PROGRAM_ID: Final = Pubkey.from_string("MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr")
+ASSOCIATED_TOKEN_PROGRAM_ID: Final = Pubkey.from_string(
+    "ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL"
+)
+
+
+@lru_cache(maxsize=4_096)
+def derived_address(program_id: Pubkey, *seeds: bytes) -> Pubkey:
+    """The program's address for these seeds. Cached: finding one takes many hashes."""
+    address, _bump = Pubkey.find_program_address(list(seeds), program_id)
+    return address
+
+
+def token_account(owner: Pubkey, mint: Pubkey) -> Pubkey:
+    """The owner's associated token account for a mint."""
+    return derived_address(
+        ASSOCIATED_TOKEN_PROGRAM_ID, bytes(owner), bytes(TOKEN_PROGRAM_ID), bytes(mint)
+    )
