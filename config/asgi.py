@@ -1,0 +1,48 @@
+"""ASGI entry point: HTTP by Django, sockets by the consumers. The same address takes an order over either."""
+
+import os
+from typing import Any
+from urllib.parse import parse_qs
+
+from a2wsgi import WSGIMiddleware
+
+from config.wsgi import application as django_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402  (config.wsgi has set Django up)
+from django.conf import settings  # noqa: E402
+from django.urls import path, re_path  # noqa: E402
+
+from orders.consumers import (  # noqa: E402
+    AccountConsumer,
+    NowhereConsumer,
+    OrderConsumer,
+    SubmitConsumer,
+)
+
+follow, submit = OrderConsumer.as_asgi(), SubmitConsumer.as_asgi()
+
+
+async def execute(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """`/api/orders/execute`: follows `?orderId=`, or waits for an order to submit."""
+    follows = "orderId" in parse_qs(scope["query_string"].decode(), keep_blank_values=True)
+    await (follow if follows else submit)(scope, receive, send)
+
+
+application = ProtocolTypeRouter(
+    {
+        # Views and middleware are synchronous. Django's own ASGI handler would change threads for each of them; this
+        # runs a request from end to end in one.
+        "http": WSGIMiddleware(django_application, workers=settings.WEB_THREADS),
+        "websocket": URLRouter(
+            [
+                path("api/orders/execute", execute),
+                path("api/orders/execute/<str:order_id>", follow),
+                path("ws/orders", AccountConsumer.as_asgi()),
+                path("ws/<str:order_id>", follow),
+                re_path(r"", NowhereConsumer.as_asgi()),
+            ]
+        ),
+    }
+)

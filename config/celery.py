@@ -1,0 +1,33 @@
+"""The Celery application. Each worker process also runs a pulse, whether or not the broker can be reached."""
+
+import os
+
+from celery import Celery, signals
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+app = Celery("engine")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+
+# A receiver keeps Celery from configuring logging over ours.
+@signals.setup_logging.connect
+def keep_our_logging(**_: object) -> None:
+    pass
+
+
+# worker_init, not worker_ready: a worker that starts while Redis is away must execute what is due all the same.
+@signals.worker_init.connect
+def start_pulse(**_: object) -> None:
+    from orders import pulse
+
+    pulse.start()
+
+
+# worker_shutdown comes after the pool has finished its running tasks: what is still held is handed over then.
+@signals.worker_shutdown.connect
+def stop_pulse(**_: object) -> None:
+    from orders import pulse
+
+    pulse.stop()

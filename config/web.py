@@ -1,0 +1,49 @@
+"""The web server: Daphne, with a bound on what a slow reader may leave unread.
+
+Daphne never blocks a send, so a client that stops reading would have its events kept in memory without end. Here such a
+socket is closed with 1013 (try again later); it can come back with `?after=SEQ` and miss nothing.
+"""
+
+import os
+import sys
+from typing import Any
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+from daphne.cli import CommandLineInterface  # noqa: E402  (installs the asyncio reactor: before anything imports Twisted)
+from daphne.server import Server  # noqa: E402
+
+MAX_UNREAD_BYTES = 256 * 1024
+MAX_MESSAGE_BYTES = 64 * 1024
+TRY_AGAIN_LATER = 1013
+
+
+class BoundedServer(Server):  # type: ignore[misc]
+    """Refuses messages that are too large (1009), and drops readers that are too slow (1013)."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        limits = {"websocket_max_message_size": MAX_MESSAGE_BYTES, "websocket_max_frame_size": MAX_MESSAGE_BYTES}
+        super().__init__(*args, **kwargs | limits, ready_callable=self.say_why_sockets_close)
+
+    def say_why_sockets_close(self) -> None:
+        """A protocol error sends its close code first; by default the connection is just dropped."""
+        self.ws_factory.setProtocolOptions(failByDrop=False)
+
+    async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
+        await super().handle_reply(protocol, message)
+        if message["type"] == "websocket.send" and unread_bytes(protocol.transport) > MAX_UNREAD_BYTES:
+            protocol.sendClose(code=TRY_AGAIN_LATER, reason="The client reads too slowly.")
+
+
+def unread_bytes(transport: Any) -> int:
+    """What Twisted holds for a client because the kernel would take no more."""
+    return len(transport.dataBuffer) - transport.offset + transport._tempDataLen
+
+
+class CommandLine(CommandLineInterface):  # type: ignore[misc]
+    server_class = BoundedServer
+
+
+if __name__ == "__main__":
+    # No access log: the engine's own lines say what happened, and addresses may carry tickets.
+    CommandLine().run(["--verbosity", "0", *sys.argv[1:], "config.asgi:application"])

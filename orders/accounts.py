@@ -1,0 +1,54 @@
+"""Accounts, their API keys and their stream tickets. Secrets are shown once and kept as SHA-256."""
+
+import hashlib
+import secrets
+from datetime import timedelta
+
+from django.conf import settings
+from django.utils import timezone
+
+from orders.models import Account, ApiKey, StreamTicket
+
+KEY_PREFIX = "oee_"
+
+
+def create_account(name: str) -> Account:
+    """The account of that name, made if there is none."""
+    return Account.objects.get_or_create(name=name)[0]
+
+
+def issue_key(*, account: Account, label: str) -> str:
+    """A new API key for the account, in clear: nobody can read it again."""
+    key = KEY_PREFIX + secrets.token_urlsafe(32)
+    ApiKey.objects.create(account=account, label=label, prefix=key[: len(KEY_PREFIX) + 6], digest=_digest(key))
+    return key
+
+
+def revoke_key(key: ApiKey) -> None:
+    """The key opens nothing from now on. Safe to repeat."""
+    ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now())
+
+
+def account_of_key(key: str) -> Account | None:
+    """Whose valid key this is."""
+    found = ApiKey.objects.filter(digest=_digest(key), revoked_at=None).select_related("account").first()
+    return found.account if found else None
+
+
+def issue_ticket(*, account: Account) -> tuple[str, StreamTicket]:
+    """A ticket for one socket, and what the client presents for it."""
+    clear = secrets.token_urlsafe(32)
+    expires_at = timezone.now() + timedelta(seconds=settings.STREAM_TICKET_S)
+    return clear, StreamTicket.objects.create(digest=_digest(clear), account=account, expires_at=expires_at)
+
+
+def redeem_ticket(clear: str) -> Account | None:
+    """Whose ticket this is, if it is still good. Good once: two sockets can't both redeem it."""
+    ticket = StreamTicket.objects.filter(digest=_digest(clear)).select_related("account").first()
+    if ticket is None or StreamTicket.objects.filter(pk=ticket.pk).delete()[0] == 0:
+        return None
+    return ticket.account if ticket.expires_at > timezone.now() else None
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()

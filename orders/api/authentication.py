@@ -1,0 +1,47 @@
+"""Who is asking: the account behind `Authorization: Bearer <API key>`."""
+
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from rest_framework import authentication, exceptions
+from rest_framework.request import Request
+
+from orders import accounts
+from orders.models import Account
+
+
+class ApiKeyAuthentication(authentication.BaseAuthentication):
+    """`request.user` is no Django user but the Account; a bad or revoked key is refused, never ignored."""
+
+    def authenticate(self, request: Request) -> tuple["Caller", None] | None:
+        header = authentication.get_authorization_header(request).decode("latin-1")
+        if not header:
+            return None
+        scheme, _, key = header.partition(" ")
+        account = accounts.account_of_key(key.strip()) if scheme.lower() == "bearer" else None
+        if account is None:
+            raise exceptions.AuthenticationFailed("This API key is unknown or revoked.")
+        return Caller(account), None
+
+    def authenticate_header(self, request: Request) -> str:
+        return 'Bearer realm="orders"'
+
+
+class Caller:
+    """The authenticated account, in the form that permissions expect of a user."""
+
+    is_authenticated = True
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
+        self.pk = account.pk
+
+
+class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """How the OpenAPI document describes it."""
+
+    target_class = ApiKeyAuthentication
+    name = "apiKey"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
+        return {"type": "http", "scheme": "bearer", "description": "An account's API key."}

@@ -1,0 +1,87 @@
+"""Orders, attempts and events as the API shows them. Every key is always there; what isn't known yet is null."""
+
+from decimal import Decimal
+from typing import Any
+
+from orders.models import Order, OrderAttempt
+from orders.stream import Event, error_as_json, executed_price, rfc3339
+from routing.tokens import TOKENS, Token, from_base
+
+
+def order_as_json(order: Order) -> dict[str, Any]:
+    """One order, without its history."""
+    token_in, token_out = TOKENS[order.token_in], TOKENS[order.token_out]
+    return {
+        "orderId": str(order.id),
+        "clientOrderId": order.client_order_id,
+        "status": order.status,
+        "seq": order.last_seq,
+        "orderType": order.order_type,
+        "tokenIn": order.token_in,
+        "tokenOut": order.token_out,
+        "amount": from_base(int(order.amount_in_base), token_in),
+        "slippageBps": order.slippage_bps,
+        "attempt": order.attempt,
+        "selectedDex": order.selected_dex or None,
+        "txHash": order.tx_hash or None,
+        "minAmountOut": _amount(order.min_amount_out_base, token_out),
+        "amountOut": _amount(order.amount_out_base, token_out),
+        "executedPrice": _executed_price(order, token_in, token_out),
+        "error": _error(order),
+        "inDoubt": _in_doubt(order),
+        "cancelRequested": order.cancel_requested_at is not None,
+        "createdAt": rfc3339(order.created_at),
+        "updatedAt": rfc3339(order.updated_at),
+    }
+
+
+def order_with_history_as_json(order: Order) -> dict[str, Any]:
+    """One order with its attempts and its events, each in their order."""
+    token_out = TOKENS[order.token_out]
+    events = [Event.from_row(row, account_id=order.account_id) for row in order.events.order_by("seq")]
+    return {
+        **order_as_json(order),
+        "attempts": [_attempt_as_json(attempt, token_out) for attempt in order.attempts.order_by("number")],
+        "events": [event.as_json() for event in events],
+    }
+
+
+def _attempt_as_json(attempt: OrderAttempt, token_out: Token) -> dict[str, Any]:
+    return {
+        "number": attempt.number,
+        "state": attempt.state,
+        "venue": attempt.venue or None,
+        "pool": attempt.pool or None,
+        "quotes": attempt.quotes,
+        "minAmountOut": _amount(attempt.min_amount_out_base, token_out),
+        "amountOut": _amount(attempt.amount_out_base, token_out),
+        "txHash": attempt.signature,
+        "lastValidBlockHeight": attempt.last_valid_block_height,
+        "error": {"code": attempt.error_code, "message": attempt.error_message} if attempt.error_code else None,
+        "proof": attempt.proof,
+        "startedAt": rfc3339(attempt.started_at),
+        "sentAt": rfc3339(attempt.sent_at) if attempt.sent_at else None,
+        "endedAt": rfc3339(attempt.ended_at) if attempt.ended_at else None,
+    }
+
+
+def _amount(amount_base: Decimal | None, token: Token) -> str | None:
+    return None if amount_base is None else from_base(int(amount_base), token)
+
+
+def _executed_price(order: Order, token_in: Token, token_out: Token) -> str | None:
+    if order.amount_out_base is None:
+        return None
+    return executed_price(token_in, int(order.amount_in_base), token_out, int(order.amount_out_base))
+
+
+def _error(order: Order) -> dict[str, Any] | None:
+    if not order.error_code:
+        return None
+    return error_as_json(order.error_code, order.error_message, retryable=order.error_retryable)
+
+
+def _in_doubt(order: Order) -> dict[str, Any] | None:
+    if order.in_doubt_since is None:
+        return None
+    return {"since": rfc3339(order.in_doubt_since), "nextCheckAt": rfc3339(order.due_at) if order.due_at else None}

@@ -1,0 +1,229 @@
+"""What the OpenAPI document says of each address. The shapes of answers; what comes in is `submission`'s serializer."""
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, inline_serializer
+from rest_framework import serializers
+
+from orders.api.filters import OrderFilter
+from orders.api.submission import CLIENT_ORDER_ID, SubmitSerializer
+from orders.lifecycle import Status
+
+STATUSES = [status.value for status in Status]
+
+
+class ErrorDocument(serializers.Serializer[Any]):
+    code = serializers.CharField()
+    message = serializers.CharField()
+    retryable = serializers.BooleanField()
+
+
+class FieldErrorDocument(serializers.Serializer[Any]):
+    field = serializers.CharField()
+    code = serializers.CharField()
+    message = serializers.CharField()
+
+
+class ProblemDocument(serializers.Serializer[Any]):
+    """RFC 9457. `code` is stable; `retryable` says whether the same request may succeed later."""
+
+    type = serializers.CharField()
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    code = serializers.CharField()
+    detail = serializers.CharField()
+    retryable = serializers.BooleanField()
+    errors = FieldErrorDocument(many=True, required=False)
+
+
+class InDoubtDocument(serializers.Serializer[Any]):
+    since = serializers.DateTimeField()
+    nextCheckAt = serializers.DateTimeField(allow_null=True)
+
+
+class OrderDocument(serializers.Serializer[Any]):
+    orderId = serializers.UUIDField()
+    clientOrderId = serializers.RegexField(CLIENT_ORDER_ID, allow_null=True)
+    status = serializers.ChoiceField(choices=STATUSES)
+    seq = serializers.IntegerField(help_text="The last event's.")
+    orderType = serializers.ChoiceField(choices=["market"])
+    tokenIn = serializers.CharField()
+    tokenOut = serializers.CharField()
+    amount = serializers.CharField(help_text="Whole tokens, exact.")
+    slippageBps = serializers.IntegerField()
+    attempt = serializers.IntegerField(help_text="0 before the first.")
+    selectedDex = serializers.CharField(allow_null=True)
+    txHash = serializers.CharField(allow_null=True)
+    minAmountOut = serializers.CharField(allow_null=True)
+    amountOut = serializers.CharField(allow_null=True)
+    executedPrice = serializers.CharField(allow_null=True, help_text="tokenOut for one tokenIn.")
+    error = ErrorDocument(allow_null=True)
+    inDoubt = InDoubtDocument(allow_null=True)
+    cancelRequested = serializers.BooleanField()
+    createdAt = serializers.DateTimeField()
+    updatedAt = serializers.DateTimeField()
+
+
+class PlacedOrderDocument(OrderDocument):
+    streamUrl = serializers.CharField(help_text="A WebSocket that streams the order.")
+
+
+class AttemptDocument(serializers.Serializer[Any]):
+    number = serializers.IntegerField()
+    state = serializers.CharField()
+    venue = serializers.CharField(allow_null=True)
+    pool = serializers.CharField(allow_null=True)
+    quotes = serializers.ListField(child=serializers.DictField())
+    minAmountOut = serializers.CharField(allow_null=True)
+    amountOut = serializers.CharField(allow_null=True)
+    txHash = serializers.CharField(allow_null=True)
+    lastValidBlockHeight = serializers.IntegerField(allow_null=True)
+    error = serializers.DictField(allow_null=True)
+    proof = serializers.DictField(allow_null=True)
+    startedAt = serializers.DateTimeField()
+    sentAt = serializers.DateTimeField(allow_null=True)
+    endedAt = serializers.DateTimeField(allow_null=True)
+
+
+class EventDocument(serializers.Serializer[Any]):
+    """Also what the stream sends. Optional fields are there when the event has something to say of them."""
+
+    type = serializers.ChoiceField(choices=["order.event"])
+    orderId = serializers.UUIDField()
+    seq = serializers.IntegerField()
+    status = serializers.ChoiceField(choices=STATUSES)
+    attempt = serializers.IntegerField()
+    timestamp = serializers.DateTimeField()
+    message = serializers.CharField()
+    selectedDex = serializers.CharField(required=False)
+    quotes = serializers.ListField(child=serializers.DictField(), required=False)
+    txHash = serializers.CharField(required=False)
+    executedPrice = serializers.CharField(required=False)
+    amountOut = serializers.CharField(required=False)
+    error = ErrorDocument(required=False)
+    inDoubt = InDoubtDocument(required=False)
+    cancelRequested = serializers.BooleanField(required=False)
+
+
+class OrderWithHistoryDocument(OrderDocument):
+    attempts = AttemptDocument(many=True)
+    events = EventDocument(many=True)
+
+
+def problem(sentence: str) -> OpenApiResponse:
+    return OpenApiResponse(ProblemDocument, description=sentence)
+
+
+REFUSED = {
+    401: problem("No valid API key."),
+    503: problem("The database can't be reached now; see Retry-After."),
+}
+UNKNOWN_ORDER = {400: problem("Not an order id."), 404: problem("No such order of this account.")}
+
+EXECUTE: dict[str, Any] = {
+    "operation_id": "execute_order",
+    "tags": ["orders"],
+    "request": SubmitSerializer,
+    "parameters": [
+        OpenApiParameter(
+            "Idempotency-Key", str, OpenApiParameter.HEADER, description="The same as clientOrderId in the body."
+        )
+    ],
+    "responses": {
+        201: OpenApiResponse(PlacedOrderDocument, description="Accepted, durably."),
+        200: OpenApiResponse(PlacedOrderDocument, description="Accepted earlier under this clientOrderId."),
+        400: problem("Something is wrong with the body; `errors` names the fields."),
+        413: problem("The body is too large."),
+        415: problem("The body is not application/json."),
+        422: problem("This clientOrderId was used for another order."),
+        429: problem("Too many orders; see Retry-After."),
+        **REFUSED,
+    },
+}
+ORDER_LIST: dict[str, Any] = {
+    "operation_id": "list_orders",
+    "tags": ["orders"],
+    "parameters": [OrderFilter],
+    "responses": {
+        200: inline_serializer(
+            "OrderPage",
+            {
+                "orders": OrderDocument(many=True),
+                "next": serializers.URLField(allow_null=True),
+                "previous": serializers.URLField(allow_null=True),
+            },
+        ),
+        400: problem("A parameter is unknown or has no such value."),
+        **REFUSED,
+    },
+}
+ORDER_DETAIL: dict[str, Any] = {
+    "operation_id": "get_order",
+    "tags": ["orders"],
+    "responses": {200: OrderWithHistoryDocument, **UNKNOWN_ORDER, **REFUSED},
+}
+CANCEL: dict[str, Any] = {
+    "operation_id": "cancel_order",
+    "tags": ["orders"],
+    "request": None,
+    "responses": {
+        202: OpenApiResponse(OrderDocument, description="Cancelled, or asked for: the stream tells which."),
+        409: problem("The order has ended already."),
+        **UNKNOWN_ORDER,
+        **REFUSED,
+    },
+}
+STREAM_TICKET: dict[str, Any] = {
+    "operation_id": "create_stream_ticket",
+    "tags": ["stream"],
+    "request": None,
+    "responses": {
+        201: inline_serializer(
+            "StreamTicket", {"ticket": serializers.CharField(), "expiresAt": serializers.DateTimeField()}
+        ),
+        **REFUSED,
+    },
+}
+TOKENS: dict[str, Any] = {
+    "operation_id": "list_tokens",
+    "tags": ["market"],
+    "responses": {
+        200: inline_serializer(
+            "Tokens",
+            {
+                "tokens": inline_serializer(
+                    "Token",
+                    {
+                        "symbol": serializers.CharField(),
+                        "name": serializers.CharField(),
+                        "mint": serializers.CharField(),
+                        "decimals": serializers.IntegerField(),
+                    },
+                    many=True,
+                )
+            },
+        ),
+        **REFUSED,
+    },
+}
+VENUES: dict[str, Any] = {
+    "operation_id": "list_venues",
+    "tags": ["market"],
+    "responses": {
+        200: inline_serializer(
+            "Venues",
+            {
+                "venues": inline_serializer(
+                    "Venue",
+                    {
+                        "venue": serializers.CharField(help_text="As in selectedDex."),
+                        "name": serializers.CharField(),
+                        "programId": serializers.CharField(),
+                    },
+                    many=True,
+                )
+            },
+        ),
+        **REFUSED,
+    },
+}

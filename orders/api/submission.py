@@ -1,0 +1,97 @@
+"""From a request body to an order: what a client sends is checked here, for REST and sockets alike."""
+
+import re
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+from rest_framework import serializers
+
+from orders import intake
+from orders.api.fields import AmountField, KnownFieldsSerializer, StrictCharField, StrictIntegerField, TokenField
+from orders.api.parsers import parse_object
+from orders.api.problems import Problem
+from orders.intake import Placed
+from orders.journal import NewOrder
+from orders.models import Account
+from routing.tokens import TOKENS, from_base, to_base
+
+CLIENT_ORDER_ID = r"^[A-Za-z0-9_.:-]{1,64}\Z"
+DEFAULT_SLIPPAGE_BPS = 50
+MAX_SLIPPAGE_BPS = 5000
+
+
+class SubmitSerializer(KnownFieldsSerializer):
+    """A market order: swap exactly `amount` of `tokenIn` for as much `tokenOut` as the best venue pays."""
+
+    tokenIn = TokenField(help_text="The symbol of the token to give.")
+    tokenOut = TokenField(help_text="The symbol of the token to receive.")
+    amount = AmountField(help_text="How much of tokenIn, in whole tokens, as a decimal string: \"1.5\".")
+    orderType = serializers.ChoiceField(choices=["market"])
+    slippageBps = StrictIntegerField(
+        min_value=0,
+        max_value=MAX_SLIPPAGE_BPS,
+        default=DEFAULT_SLIPPAGE_BPS,
+        help_text="How far below the quote the fill may be, in basis points. No retry ever loosens it.",
+    )
+    clientOrderId = StrictCharField(
+        CLIENT_ORDER_ID,
+        required=False,
+        help_text="Makes the request safe to repeat: 1 to 64 of A-Z a-z 0-9 _ . : -",
+        error_messages={"invalid": "must be 1 to 64 of A-Z a-z 0-9 _ . : -"},
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if attrs["tokenIn"] == attrs["tokenOut"]:
+            raise _field_error("tokenOut", "same_token", "must differ from tokenIn.")
+        attrs["amount_in_base"] = self._amount_in_base(attrs["amount"], attrs["tokenIn"])
+        return attrs
+
+    def _amount_in_base(self, amount: Decimal, symbol: str) -> int:
+        token = TOKENS[symbol]
+        if amount > settings.MAX_ORDER_AMOUNT:
+            raise _field_error("amount", "too_large", f"may be at most {settings.MAX_ORDER_AMOUNT:f}.")
+        if -int(amount.as_tuple().exponent) > token.decimals:
+            raise _field_error("amount", "too_many_decimals", f"may have at most {token.decimals} decimals for {symbol}.")
+        amount_in_base = to_base(amount, token)
+        if amount_in_base >= 2**64:
+            most = from_base(2**64 - 1, token)
+            raise _field_error("amount", "too_large", f"may be at most {most}, the most a swap of {symbol} can carry.")
+        return amount_in_base
+
+
+def submit(account: Account, body: bytes | dict[str, Any], *, idempotency_key: str | None) -> Placed:
+    """Check the body and place the order. Raises Problem or ValidationError; nothing is stored then."""
+    fields = parse_object(body) if isinstance(body, bytes) else body
+    serializer = SubmitSerializer(data=fields)
+    serializer.is_valid(raise_exception=True)
+    valid = serializer.validated_data
+    new = NewOrder(
+        account_id=account.pk,
+        client_order_id=_client_order_id(valid.get("clientOrderId"), idempotency_key),
+        order_type=valid["orderType"],
+        token_in=valid["tokenIn"],
+        token_out=valid["tokenOut"],
+        amount_in_base=valid["amount_in_base"],
+        slippage_bps=valid["slippageBps"],
+    )
+    try:
+        return intake.place_order(new)
+    except intake.IdempotencyConflict as error:
+        raise Problem(422, "IDEMPOTENCY_CONFLICT", str(error), field="clientOrderId") from error
+
+
+def _client_order_id(in_body: str | None, in_header: str | None) -> str | None:
+    if in_header is not None and not re.match(CLIENT_ORDER_ID, in_header):
+        raise Problem(
+            400, "INVALID_IDEMPOTENCY_KEY", "must be 1 to 64 of A-Z a-z 0-9 _ . : -", field="Idempotency-Key"
+        )
+    if in_body and in_header and in_body != in_header:
+        raise Problem(
+            400, "IDEMPOTENCY_KEY_MISMATCH", "clientOrderId and Idempotency-Key must not differ.", field="Idempotency-Key"
+        )
+    return in_body or in_header
+
+
+def _field_error(field: str, code: str, message: str) -> serializers.ValidationError:
+    return serializers.ValidationError({field: [serializers.ErrorDetail(message, code)]})

@@ -1,0 +1,66 @@
+"""How many orders an account may submit: a counter per account and time window in Redis.
+
+Redis holds only what may be lost: while it is away nobody is throttled, and nobody waits for it.
+"""
+
+import time
+from functools import cache
+
+import redis
+from django.conf import settings
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from rest_framework.request import Request
+from rest_framework.throttling import BaseThrottle
+from rest_framework.views import APIView
+
+from orders.api.problems import Problem
+
+TIMEOUT_S = 0.05
+PAUSE_AFTER_FAILURE_S = 1.0
+
+
+class OrderThrottle(BaseThrottle):
+    def allow_request(self, request: Request, view: APIView) -> bool:
+        check_rate(request.user.account.id)
+        return True
+
+
+def check_rate(account_id: int) -> None:
+    """Count one order. Raises Problem (429, `Retry-After`) beyond ORDER_RATE_LIMIT."""
+    limit, window_s = settings.ORDER_RATE_LIMIT
+    now = time.time()
+    if _counter().count(f"rate:{account_id}:{int(now // window_s)}", ttl_s=window_s) > limit:
+        wait_s = int(window_s - now % window_s) + 1
+        raise Problem(
+            429,
+            "RATE_LIMITED",
+            f"This account may submit {limit} orders per {window_s} s; try again in {wait_s} s.",
+            retryable=True,
+            headers={"Retry-After": str(wait_s)},
+        )
+
+
+class _Counter:
+    def __init__(self, url: str) -> None:
+        self._redis = redis.Redis.from_url(
+            url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S, retry=Retry(NoBackoff(), 0)
+        )
+        self._paused_until = 0.0
+
+    def count(self, key: str, *, ttl_s: int) -> int:
+        """How often this key was counted, this time included; 0 while Redis is away."""
+        if time.monotonic() < self._paused_until:
+            return 0
+        try:
+            with self._redis.pipeline(transaction=False) as pipeline:
+                count, _ = pipeline.incr(key).expire(key, ttl_s).execute()
+            return int(count)
+        except redis.RedisError:
+            self._paused_until = time.monotonic() + PAUSE_AFTER_FAILURE_S
+            return 0
+
+
+@cache
+def _counter() -> _Counter:
+    return _Counter(settings.REDIS_URL)

@@ -1,0 +1,167 @@
+"""The REST API. A view checks, makes one call, and answers."""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import redis
+from django.conf import settings
+from django.db import connection
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.http import require_safe
+from drf_spectacular.utils import extend_schema
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from orders import accounts, intake
+from orders.api import schema
+from orders.api.filters import OrderFilter, OrderPages
+from orders.api.presentation import order_as_json, order_with_history_as_json
+from orders.api.problems import DATABASE_AWAY, Problem
+from orders.api.submission import submit
+from orders.api.throttling import OrderThrottle
+from orders.exchange import exchange
+from orders.models import Order
+from orders.stream import rfc3339
+from routing.tokens import TOKENS
+
+
+class ExecuteView(APIView):
+    """Submit an order."""
+
+    throttle_classes = [OrderThrottle]
+
+    @extend_schema(**schema.EXECUTE)
+    def post(self, request: Request) -> Response:
+        placed = submit(
+            request.user.account, request.data, idempotency_key=request.headers.get("Idempotency-Key")
+        )
+        order = placed.order
+        headers = {"Location": f"/api/orders/{order.id}"}
+        if placed.replayed:
+            headers["Idempotent-Replayed"] = "true"
+        body = {**order_as_json(order), "streamUrl": stream_url(request, order)}
+        return Response(body, status=200 if placed.replayed else 201, headers=headers)
+
+
+def stream_url(request: Request, order: Order) -> str:
+    """Where the order's events are streamed."""
+    return request.build_absolute_uri(f"/api/orders/execute/{order.id}").replace("http", "ws", 1)
+
+
+class OrderListView(APIView):
+    """The account's orders, newest first."""
+
+    @extend_schema(**schema.ORDER_LIST)
+    def get(self, request: Request) -> Response:
+        wanted = OrderFilter(data=request.query_params.dict())
+        wanted.is_valid(raise_exception=True)
+        pages = OrderPages()
+        orders = wanted.narrow(Order.objects.filter(account=request.user.account))
+        page = pages.paginate_queryset(orders, request, self) or []
+        return pages.get_paginated_response([order_as_json(order) for order in page])
+
+
+class OrderDetailView(APIView):
+    """One order, with its attempts and events."""
+
+    @extend_schema(**schema.ORDER_DETAIL)
+    def get(self, request: Request, order_id: str) -> Response:
+        return Response(order_with_history_as_json(find_order(request, order_id)))
+
+
+class CancelView(APIView):
+    """Ask for an order to be cancelled; its stream tells who won the race."""
+
+    @extend_schema(**schema.CANCEL)
+    def post(self, request: Request, order_id: str) -> Response:
+        order = find_order(request, order_id)
+        try:
+            order = intake.cancel_order(order.id, account_id=request.user.account.id)
+        except intake.AlreadyFinal as error:
+            raise Problem(409, "ALREADY_FINAL", str(error)) from error
+        return Response(order_as_json(order), status=202)
+
+
+def find_order(request: Request, order_id: str) -> Order:
+    """The account's order. Raises Problem: a malformed id is 400, anybody else's order does not exist."""
+    try:
+        wanted = UUID(order_id)
+    except ValueError:
+        raise Problem(400, "INVALID_ORDER_ID", "is no order id.", field="orderId") from None
+    order = Order.objects.filter(id=wanted, account=request.user.account).first()
+    if order is None:
+        raise Problem(404, "ORDER_NOT_FOUND", f"There is no order {wanted}.")
+    return order
+
+
+class StreamTicketView(APIView):
+    """A ticket that opens one socket, once, soon: for browsers, which can't send headers."""
+
+    @extend_schema(**schema.STREAM_TICKET)
+    def post(self, request: Request) -> Response:
+        clear, ticket = accounts.issue_ticket(account=request.user.account)
+        return Response({"ticket": clear, "expiresAt": rfc3339(ticket.expires_at)}, status=201)
+
+
+class TokensView(APIView):
+    """The tokens that can be traded."""
+
+    @extend_schema(**schema.TOKENS)
+    def get(self, request: Request) -> Response:
+        tokens = [
+            {"symbol": token.symbol, "name": token.name, "mint": token.mint, "decimals": token.decimals}
+            for token in TOKENS.values()
+        ]
+        return Response({"tokens": tokens})
+
+
+class VenuesView(APIView):
+    """The exchanges that orders are routed to."""
+
+    @extend_schema(**schema.VENUES)
+    def get(self, request: Request) -> Response:
+        venues = [
+            {"venue": venue.name, "name": venue.label, "programId": str(venue.program_id)}
+            for venue in exchange().venues.values()
+        ]
+        return Response({"venues": venues})
+
+
+@require_safe
+def health(request: HttpRequest) -> JsonResponse:
+    """This process is alive. Nothing else is asked."""
+    return JsonResponse({"status": "ok"})
+
+
+@require_safe
+def ready(request: HttpRequest) -> JsonResponse:
+    """200 while orders can be accepted, which needs PostgreSQL; without Redis it is slower to execute and stream."""
+    postgres = _answers(_ask_postgres)
+    checks = {"postgres": "ok" if postgres else "away", "redis": "ok" if _answers(_ask_redis) else "degraded"}
+    return JsonResponse(
+        {"status": "ready" if postgres else "unavailable", **checks}, status=200 if postgres else 503
+    )
+
+
+def _answers(ask: Callable[[], Any]) -> bool:
+    try:
+        ask()
+    except (*DATABASE_AWAY, redis.RedisError):
+        return False
+    return True
+
+
+def _ask_postgres() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+
+
+def _ask_redis() -> None:
+    with redis.Redis.from_url(
+        settings.REDIS_URL, socket_timeout=0.3, socket_connect_timeout=0.3, retry=Retry(NoBackoff(), 0)
+    ) as client:
+        client.ping()

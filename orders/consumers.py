@@ -1,0 +1,188 @@
+"""The sockets: one order, all of an account's orders, or submit-and-follow. Each is admitted once, then left to the hub.
+
+A refusal accepts first and closes then, so that a browser sees the code.
+"""
+
+import time
+from datetime import datetime
+from typing import Any
+from urllib.parse import parse_qs
+from uuid import UUID
+
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.utils.dateparse import parse_datetime
+from rest_framework.exceptions import APIException
+
+from orders import accounts, stream_log
+from orders.api.presentation import order_as_json
+from orders.api.problems import Problem, as_problem
+from orders.api.submission import submit
+from orders.api.throttling import check_rate
+from orders.hub import hub
+from orders.models import Account, Order
+from orders.stream import as_text
+from orders.stream_log import in_database, oldest_recent_id
+from orders.subscription import Subscription
+
+MALFORMED, UNAUTHENTICATED, UNKNOWN, SLOW_DOWN, TRY_LATER = 4400, 4401, 4404, 4429, 1013
+
+STATUS_TO_CODE = {401: UNAUTHENTICATED, 404: UNKNOWN, 429: SLOW_DOWN, 503: TRY_LATER}
+
+
+class Refusal(Exception):
+    """The socket closes with `code`, after a problem that says why."""
+
+    def __init__(self, code: int, problem: dict[str, Any]) -> None:
+        super().__init__(problem["detail"])
+        self.code = code
+        self.problem = problem
+
+    @classmethod
+    def of(cls, problem: Problem) -> "Refusal":
+        return cls(STATUS_TO_CODE.get(problem.status, MALFORMED), problem.as_json())
+
+
+class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
+    """What the sockets share: admission, refusal, and leaving the hub at the end."""
+
+    # No layer of its own: a consumer with one subscribes before it connects, and dies with Redis.
+    channel_layer_alias = None
+    subscription: Subscription | None = None
+
+    async def connect(self) -> None:
+        await self.accept()
+        await self._or_refuse(self.open())
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        await self._or_refuse(self.hear(text_data))
+
+    async def disconnect(self, code: int) -> None:
+        if self.subscription is not None:
+            hub().leave(self.subscription)
+
+    async def open(self) -> None:
+        raise NotImplementedError
+
+    async def hear(self, text: str | None) -> None:
+        """A client has nothing to say on a stream; text is ignored, as pings of some clients are, bytes are not."""
+        if text is None:
+            raise Refusal.of(Problem(400, "BINARY_FRAME", "This stream takes no binary frames."))
+
+    def follow(self, *, account_id: int, order_id: UUID | None, seen: dict[UUID, int]) -> None:
+        self.subscription = Subscription(
+            account_id=account_id,
+            order_id=order_id,
+            send=self.send,
+            close=self.close,
+            seen=seen,
+            newer_than=None if order_id else oldest_recent_id(),
+        )
+        hub().join(self.subscription)
+
+    async def _or_refuse(self, work: Any) -> None:
+        try:
+            await work
+        except Refusal as refusal:
+            await self.send(as_text({**refusal.problem, "type": "problem"}))
+            await self.close(refusal.code)
+
+    # --- what the address and the headers say -------------------------------------------------------------------------
+
+    @property
+    def query(self) -> dict[str, str]:
+        return {name: values[-1] for name, values in parse_qs(self.scope["query_string"].decode()).items()}
+
+    def account(self) -> Account:
+        """Whose socket it is, by API key or ticket. Raises Refusal. Touches the database."""
+        scheme, _, key = dict(self.scope["headers"]).get(b"authorization", b"").decode("latin-1").partition(" ")
+        if scheme.lower() == "bearer":
+            account = accounts.account_of_key(key.strip())
+        else:
+            account = accounts.redeem_ticket(self.query.get("ticket", ""))
+        if account is None:
+            raise Refusal.of(
+                Problem(401, "NOT_AUTHENTICATED", "Name your account: an Authorization: Bearer header, or a fresh ?ticket=.")
+            )
+        return account
+
+
+class OrderConsumer(StreamConsumer):
+    """One order: what the log holds after `?after=`, then live, then 1000 after its last event."""
+
+    async def open(self) -> None:
+        given = self.scope["url_route"]["kwargs"].get("order_id") or self.query.get("orderId", "")
+        order, after = await in_database(self._admit, given)
+        if order.is_final and after == order.last_seq:
+            await self.close(1000)
+            return
+        self.follow(account_id=order.account_id, order_id=order.id, seen={order.id: after})
+
+    def _admit(self, given: str) -> tuple[Order, int]:
+        account = self.account()
+        try:
+            order_id = UUID(given)
+        except ValueError:
+            raise Refusal.of(Problem(400, "INVALID_ORDER_ID", f"{given[:64]!r} is no order id.", field="orderId")) from None
+        order = Order.objects.filter(id=order_id, account=account).first()
+        if order is None:
+            raise Refusal.of(Problem(404, "ORDER_NOT_FOUND", f"There is no order {order_id}."))
+        after = self.query.get("after", "0")
+        if not (after.isascii() and after.isdigit()) or len(after) > 9:
+            raise Refusal.of(Problem(400, "INVALID_AFTER", "after must be the seq of an event, or 0.", field="after"))
+        if int(after) > order.last_seq:
+            beyond = f"after={after} is beyond the order's last event, which is {order.last_seq}."
+            raise Refusal.of(Problem(400, "INVALID_AFTER", beyond, field="after"))
+        return order, int(after)
+
+
+class SubmitConsumer(StreamConsumer):
+    """The first message is an order; the same socket then streams it."""
+
+    async def open(self) -> None:
+        self._account = await in_database(self.account)
+
+    async def hear(self, text: str | None) -> None:
+        if self.subscription is not None:
+            await super().hear(text)
+            return
+        if text is None:
+            raise Refusal.of(Problem(400, "BINARY_FRAME", "Send the order as a text frame."))
+        order = await in_database(self._submit, text)
+        self.follow(account_id=order.account_id, order_id=order.id, seen={order.id: 0})
+
+    def _submit(self, text: str) -> Order:
+        try:
+            check_rate(self._account.id)
+            return submit(self._account, text.encode(), idempotency_key=None).order
+        except APIException as error:
+            raise Refusal.of(as_problem(error)) from error
+
+
+class AccountConsumer(StreamConsumer):
+    """All of the account's orders: a snapshot of each that matters, then events, contiguous per order."""
+
+    async def open(self) -> None:
+        account = await in_database(self.account)
+        # What happens between this and joining the hub is in the log, which the hub reads first.
+        orders = await in_database(stream_log.open_orders, account.id, since=self._since())
+        for order in orders:
+            await self.send(as_text({"type": "order.snapshot", **order_as_json(order)}))
+        self.follow(account_id=account.id, order_id=None, seen={order.id: order.last_seq for order in orders})
+        self.subscription.finished_at.update((order.id, time.monotonic()) for order in orders if order.is_final)
+
+    def _since(self) -> datetime | None:
+        given = self.query.get("since")
+        if given is None:
+            return None
+        since = parse_datetime(given.replace(" ", "+")) if len(given) < 40 else None
+        if since is None or since.tzinfo is None:
+            wanted = "since must be a time with its zone, like 2026-01-31T12:00:00Z."
+            raise Refusal.of(Problem(400, "INVALID_SINCE", wanted, field="since"))
+        return since
+
+
+class NowhereConsumer(StreamConsumer):
+    """Any other address."""
+
+    async def open(self) -> None:
+        raise Refusal.of(Problem(404, "NOT_FOUND", "There is no stream at this address."))

@@ -1,0 +1,279 @@
+"""Moves a claimed order on: one function per active status, until it is final, waits for the chain, or backs off.
+
+Every step starts from what PostgreSQL holds, so that a crash between two steps costs nothing but time. The signed bytes
+are committed with `submitted` before the first of them leaves; from there `settlement` asks for their fate.
+"""
+
+import base64
+import copy
+import os
+import socket
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection
+
+from orders import background, inflight, journal, leases, settlement
+from orders.exchange import TradingDesk, trading_desk
+from orders.inflight import Sent
+from orders.journal import AttemptChange, Refused, Transition
+from orders.lifecycle import UNSENT, AttemptState, Status
+from orders.models import Order, OrderAttempt
+from orders.retries import RetryDue, after_failure, nothing_was_sent
+from routing.router import Candidate, Route, best_route, min_amount_out
+from routing.tokens import TOKENS, from_base
+from routing.transaction import build_swap
+from routing.venue import Quote, Rejected, RoutingError, Swap, Unavailable
+
+# A step that kills its worker each time must not do so for ever. Only before anything was sent.
+MAX_FRUITLESS_CLAIMS = 10
+
+HOLDER = f"{socket.gethostname()}:{os.getpid()}"
+
+
+class LostRace(Exception):
+    """Somebody else moved the order first, or holds its lease now: stop, quietly."""
+
+
+def execute(order_id: UUID, *, desk: TradingDesk | None = None) -> None:
+    """Claim the order if it is due and move it on as far as it goes now. Safe to repeat at any time.
+
+    Raises RetryDue when another attempt comes after a back-off. An order that waits for the chain is left to the pulse.
+    """
+    order = leases.claim(order_id, holder=HOLDER)
+    if order is None:
+        return
+    desk = desk or trading_desk()
+    try:
+        with inflight.here.running((order.id, order.fence)):
+            sent = advance(order, desk=desk)
+            if sent is None:
+                return
+            settlement.send(sent, desk=desk)
+            settled = settlement.settle([sent], desk=desk)
+            inflight.here.wait_for(settled.waiting)
+    except LostRace:
+        return
+    if settled.retries:
+        raise RetryDue(f"Order {order_id} has another attempt coming.")
+
+
+def advance(order: Order, *, desk: TradingDesk) -> Sent | None:
+    """Run the steps that fit; answer the transaction to send, or None when the order is final.
+
+    Raises LostRace, and RetryDue after writing a back-off.
+    """
+    if order.claims > MAX_FRUITLESS_CLAIMS and order.status in UNSENT:
+        stuck = f"{MAX_FRUITLESS_CLAIMS} workers in a row took this order up and none moved it on."
+        _fail(order, code="STUCK", sentence=stuck, retryable=False)
+        return None
+    while not order.is_final:
+        if order.status == Status.SUBMITTED:
+            return _resume(order)
+        step = STEPS[Status(order.status)]
+        try:
+            order = step(order, desk)
+        except RoutingError as error:
+            order = _fail(order, code=error.code, sentence=_as_sentence(error), retryable=error.retryable)
+            if not order.is_final:
+                raise RetryDue(f"Order {order.id} has another attempt coming.") from error
+    return None
+
+
+def _start(order: Order, desk: TradingDesk) -> Order:
+    """pending → routing: the first attempt begins."""
+    return _record(order, status=Status.ROUTING, message="Comparing venues.", opens_attempt=True)
+
+
+def _choose_venue(order: Order, desk: TradingDesk) -> Order:
+    """routing → building: every venue quoted under one deadline, the best net output chosen."""
+    swap = swap_of(order)
+    connection.close()  # back to the pool: a thread that waits for venues needs none
+    deadline_s = settings.QUOTE_DEADLINE_MS / 1000
+    route = background.run(
+        best_route(desk.venues.values(), swap, deadline_s=deadline_s), timeout_s=deadline_s + 5
+    )
+    quote = route.winner
+    limit = _limit(order, quote)
+    if quote.amount_out_base < limit:
+        raise Unavailable(
+            "SLIPPAGE_EXCEEDED",
+            f"the best offer, {from_base(quote.amount_out_base, swap.token_out)} {swap.token_out.symbol}, is below the "
+            f"{from_base(limit, swap.token_out)} that the first attempt's slippage limit allows",
+        )
+    quotes = quotes_as_json(route.candidates, swap, winner=quote)
+    return _record(
+        order,
+        status=Status.BUILDING,
+        message=_choice(route, swap, desk),
+        details={"selectedDex": quote.venue, "quotes": quotes},
+        attempt=AttemptChange(
+            state=AttemptState.BUILT,
+            quotes=quotes,
+            venue=quote.venue,
+            pool=quote.pool,
+            min_amount_out_base=limit,
+        ),
+        selected_dex=quote.venue,
+        min_amount_out_base=limit,
+    )
+
+
+def _build(order: Order, desk: TradingDesk) -> Order:
+    """building → submitted: sign, try the transaction out, and commit its bytes. Nothing is sent here."""
+    attempt = OrderAttempt.objects.get(order=order, number=order.attempt)
+    connection.close()
+    venue = desk.venues.get(attempt.venue)
+    if venue is None or attempt.min_amount_out_base is None:
+        raise Unavailable("VENUE_GONE", f"{attempt.venue} is not a venue of this engine any more")
+    swap = swap_of(order)
+    recent = desk.chain.latest_blockhash()
+    instruction = venue.instruction(
+        pool=attempt.pool,
+        swap=swap,
+        min_amount_out_base=int(attempt.min_amount_out_base),
+        owner=desk.signer.pubkey(),
+    )
+    transaction = build_swap(
+        instruction, memo=f"{order.id}:{order.attempt}", blockhash=recent.blockhash, signer=desk.signer
+    )
+    trouble = desk.chain.simulate(transaction.raw)
+    if trouble is not None:
+        raise Unavailable(trouble, f"the simulation on {venue.label} ended with {trouble}, so nothing was sent")
+    return _record(
+        order,
+        status=Status.SUBMITTED,
+        message=f"Transaction signed; sending it to {venue.label}.",
+        details={"selectedDex": venue.name, "txHash": transaction.signature},
+        attempt=AttemptChange(
+            state=AttemptState.SENT,
+            signature=transaction.signature,
+            signed_bytes=base64.b64encode(transaction.raw).decode(),
+            last_valid_block_height=recent.last_valid_block_height,
+            genesis_hash=recent.genesis_hash,
+            signed_slot=recent.slot,
+        ),
+        tx_hash=transaction.signature,
+    )
+
+
+STEPS: dict[Status, Callable[[Order, TradingDesk], Order]] = {
+    Status.PENDING: _start,
+    Status.ROUTING: _choose_venue,
+    Status.BUILDING: _build,
+}
+
+
+def _resume(order: Order) -> Sent:
+    """The stored transaction of a submitted order, as its (new) holder sends it and asks for it."""
+    attempt = OrderAttempt.objects.get(order=order, number=order.attempt)
+    return Sent(
+        order_id=order.id,
+        fence=order.fence,
+        last_seq=order.last_seq,
+        attempt=order.attempt,
+        swap=swap_of(order),
+        venue_label=attempt.venue.capitalize(),
+        signature=attempt.signature or "",
+        signed_bytes=bytes(attempt.signed_bytes or b""),
+        last_valid_block_height=attempt.last_valid_block_height or 0,
+        genesis_hash=attempt.genesis_hash,
+        signed_slot=attempt.signed_slot or 0,
+        in_doubt=order.in_doubt_since is not None,
+    )
+
+
+def _record(order: Order, *, status: Status, message: str, **changes: Any) -> Order:
+    """Write one transition under this worker's lease; answer the order as it now is. Raises LostRace."""
+    return _write(
+        order,
+        Transition(
+            order_id=order.id,
+            from_status=Status(order.status),
+            from_seq=order.last_seq,
+            fence=order.fence,
+            status=status,
+            message=message,
+            due_in_s=settings.LEASE_S,
+            **changes,
+        ),
+    )
+
+
+def _fail(order: Order, *, code: str, sentence: str, retryable: bool) -> Order:
+    ended = nothing_was_sent(code, sentence) if order.attempt else None
+    return _write(order, after_failure(order, code=code, sentence=sentence, retryable=retryable, ended=ended))
+
+
+def _write(order: Order, transition: Transition) -> Order:
+    (outcome,) = journal.record([transition])
+    if isinstance(outcome, Refused):
+        raise outcome.error
+    if outcome is None:
+        raise LostRace
+    moved = copy.copy(order)
+    moved.status, moved.last_seq, moved.attempt = outcome.status.value, outcome.seq, outcome.attempt
+    if transition.min_amount_out_base is not None and moved.min_amount_out_base is None:
+        moved.min_amount_out_base = Decimal(transition.min_amount_out_base)
+    return moved
+
+
+def _limit(order: Order, quote: Quote) -> int:
+    """The least to accept, in base units: never below the first attempt's, so that retrying loosens nothing."""
+    limit = min_amount_out(quote.amount_out_base, order.slippage_bps)
+    return max(limit, int(order.min_amount_out_base or 0), 1)
+
+
+def swap_of(order: Order) -> Swap:
+    if order.token_in not in TOKENS or order.token_out not in TOKENS:
+        raise Rejected("UNKNOWN_TOKEN", "one of the order's tokens is not listed any more")
+    return Swap(TOKENS[order.token_in], TOKENS[order.token_out], int(order.amount_in_base))
+
+
+def quotes_as_json(candidates: tuple[Candidate, ...], swap: Swap, *, winner: Quote) -> list[dict[str, Any]]:
+    """Every candidate in wire form, the winner and the losers with why they lost."""
+    return [_quote_as_json(candidate, swap, chosen=candidate.quote is winner) for candidate in candidates]
+
+
+def _quote_as_json(candidate: Candidate, swap: Swap, *, chosen: bool) -> dict[str, Any]:
+    lost = {} if chosen else {"lostBecause": candidate.lost_because}
+    quote = candidate.quote
+    if quote is None:
+        return {
+            "venue": candidate.venue,
+            "chosen": False,
+            "error": {"code": candidate.error_code, "message": candidate.error},
+            **lost,
+        }
+    return {
+        "venue": quote.venue,
+        "chosen": chosen,
+        "pool": quote.pool,
+        "amountOut": from_base(quote.amount_out_base, swap.token_out),
+        "netAmountOut": from_base(quote.net_out_base, swap.token_out),
+        "fee": from_base(quote.fee_base, swap.token_in),
+        "networkFee": from_base(quote.network_fee_base, swap.token_out),
+        "priceImpactBps": quote.price_impact_bps,
+        "depth": from_base(quote.depth_base, swap.token_out),
+        "slot": quote.slot,
+        **lost,
+    }
+
+
+def _choice(route: Route, swap: Swap, desk: TradingDesk) -> str:
+    offer = f"{from_base(route.winner.amount_out_base, swap.token_out)} {swap.token_out.symbol}"
+    sentence = f"{desk.venues[route.winner.venue].label} offers {offer}."
+    losers = [
+        f"{candidate.venue.capitalize()}: {candidate.lost_because}."
+        for candidate in route.candidates
+        if candidate.lost_because
+    ]
+    return " ".join([sentence, *losers])
+
+
+def _as_sentence(error: RoutingError) -> str:
+    text = str(error).rstrip(".")
+    return f"{text[:1].upper()}{text[1:]}."

@@ -1,0 +1,202 @@
+"""Hands events to this process's sockets: every one, once, in order. One hub per event loop; sockets hold no layer.
+
+Speed comes from the Channels groups, completeness from PostgreSQL: whatever a group message skips, or never says, is
+found by comparing `seq` with the orders' own once a second, and read from the log.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from itertools import chain
+from uuid import UUID
+from weakref import WeakKeyDictionary
+
+from channels.layers import get_channel_layer
+
+from orders import observe, stream_log
+from orders.stream import group_of
+from orders.stream_log import in_database
+from orders.subscription import Line, Subscription
+
+COMPARE_EVERY_S = 1.0
+HEARTBEAT_EVERY_S = 10.0
+RETRY_AFTER_S = 1.0
+
+
+class Hub:
+    """Every method belongs to the event loop that made it."""
+
+    def __init__(self) -> None:
+        self._by_order: defaultdict[UUID, set[Subscription]] = defaultdict(set)
+        self._by_account: defaultdict[int, set[Subscription]] = defaultdict(set)  # accounts' streams
+        self._sockets: defaultdict[int, int] = defaultdict(int)  # how many an account has, of both kinds
+        self._joined: set[int] = set()  # accounts whose group this hub listens to
+        self._channel: str | None = None
+        self._sockets_changed = asyncio.Event()
+        self._behind: dict[UUID, int] = {}  # orders to be read from the log, after this seq
+        self._gap_found = asyncio.Event()
+        self._tasks = [
+            asyncio.create_task(self._forever(beat), name=f"hub{beat.__name__}")
+            for beat in (self._listen, self._join_groups, self._fill, self._compare, self._beat_hearts)
+        ]
+
+    def join(self, subscription: Subscription) -> None:
+        """From here on the socket gets every event after those it has seen, beginning with what the log holds."""
+        self._audience(subscription).add(subscription)
+        self._sockets[subscription.account_id] += 1
+        self._sockets_changed.set()
+        self._read_up(subscription)
+
+    def leave(self, subscription: Subscription) -> None:
+        """Safe to repeat."""
+        audience = self._audience(subscription)
+        if subscription in audience:
+            audience.remove(subscription)
+            self._sockets[subscription.account_id] -= 1
+            self._sockets_changed.set()
+        if not audience and subscription.order_id is not None:
+            del self._by_order[subscription.order_id]
+
+    def _audience(self, subscription: Subscription) -> set[Subscription]:
+        if subscription.order_id is None:
+            return self._by_account[subscription.account_id]
+        return self._by_order[subscription.order_id]
+
+    # --- delivery -----------------------------------------------------------------------------------------------------
+
+    async def _deliver(self, lines: Iterable[Line]) -> None:
+        for line in lines:
+            for subscription in self._listeners(line.account_id, line.order_id):
+                if subscription.is_next(line.order_id, line.seq):
+                    await self._send(subscription, line)
+                elif subscription.lacks(line.order_id, line.seq):
+                    self._mark_behind(subscription, line.order_id)
+
+    def _listeners(self, account_id: int, order_id: UUID) -> Iterator[Subscription]:
+        """A copy: whoever is sent the last event leaves."""
+        sockets = (*self._by_order.get(order_id, ()), *self._by_account.get(account_id, ()))
+        return iter(sockets)
+
+    async def _send(self, subscription: Subscription, line: Line) -> None:
+        try:
+            await subscription.deliver(line)
+        except Exception as error:  # that socket's edge: it must not cost the others a message
+            self.leave(subscription)
+            observe.hub_failed(task="send", error=error)
+
+    def _mark_behind(self, subscription: Subscription, order_id: UUID) -> None:
+        seq = subscription.seen.get(order_id, 0)
+        self._behind[order_id] = min(seq, self._behind.get(order_id, seq))
+        self._gap_found.set()
+
+    def _read_up(self, subscription: Subscription) -> None:
+        for order_id in subscription.seen:
+            if order_id not in subscription.finished_at:
+                self._mark_behind(subscription, order_id)
+
+    # --- what keeps it going ------------------------------------------------------------------------------------------
+
+    async def _forever(self, beat: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                await beat()
+            except Exception as error:  # the task's edge: Redis or PostgreSQL is away
+                observe.hub_failed(task=beat.__name__, error=error)
+                await asyncio.sleep(RETRY_AFTER_S)
+
+    async def _listen(self) -> None:
+        """Hand on what the groups say."""
+        layer = get_channel_layer()
+        if self._channel is None:
+            self._channel = await layer.new_channel("hub")
+            self._sockets_changed.set()
+        message = await layer.receive(self._channel)
+        account_id = message["account"]
+        await self._deliver(
+            Line(account_id, UUID(order_id), seq, is_final, text)
+            for order_id, seq, is_final, text in message["events"]
+        )
+
+    async def _join_groups(self) -> None:
+        """Listen to the groups of accounts that have sockets here, and to no others."""
+        await self._sockets_changed.wait()
+        self._sockets_changed.clear()
+        if self._channel is None:
+            return
+        layer = get_channel_layer()
+        try:
+            for account_id, sockets in list(self._sockets.items()):
+                if sockets and account_id not in self._joined:
+                    await layer.group_add(group_of(account_id), self._channel)
+                    self._joined.add(account_id)
+                    self._read_up_account(account_id)
+                elif not sockets:
+                    self._joined.discard(account_id)
+                    del self._sockets[account_id]
+                    self._by_account.pop(account_id, None)
+                    await layer.group_discard(group_of(account_id), self._channel)
+        except Exception:
+            self._sockets_changed.set()
+            raise
+
+    def _read_up_account(self, account_id: int) -> None:
+        """What was announced before the group was joined is in the log."""
+        for subscription in chain(*self._by_order.values(), self._by_account.get(account_id, ())):
+            if subscription.account_id == account_id:
+                self._read_up(subscription)
+
+    async def _fill(self) -> None:
+        """Read what is missing from the log: all sockets' gaps in one query."""
+        await self._gap_found.wait()
+        self._gap_found.clear()
+        behind, self._behind = self._behind, {}
+        try:
+            events = await in_database(stream_log.events_after, behind)
+        except Exception:
+            self._behind = behind | self._behind
+            self._gap_found.set()
+            raise
+        await self._deliver(Line.of(event) for event in events)
+
+    async def _compare(self) -> None:
+        """Find what no group message told of."""
+        await asyncio.sleep(COMPARE_EVERY_S)
+        newer_than = stream_log.oldest_recent_id()
+        watched = set(self._by_order)
+        accounts: dict[int, UUID] = {}
+        for account_id, subscription in self._account_streams():
+            watched |= subscription.seen.keys() - subscription.finished_at.keys()
+            accounts[account_id] = min(accounts.get(account_id, newer_than), subscription.newer_than or newer_than)
+        if not watched and not accounts:
+            return
+        for account_id, order_id, last_seq in await in_database(stream_log.last_seqs, list(watched), accounts):
+            for subscription in self._listeners(account_id, order_id):
+                if subscription.lacks(order_id, last_seq):
+                    self._mark_behind(subscription, order_id)
+        for _, subscription in self._account_streams():
+            subscription.forget_finished(newer_than=newer_than)
+
+    def _account_streams(self) -> Iterator[tuple[int, Subscription]]:
+        for account_id, audience in list(self._by_account.items()):
+            for subscription in list(audience):
+                yield account_id, subscription
+
+    async def _beat_hearts(self) -> None:
+        await asyncio.sleep(HEARTBEAT_EVERY_S)
+        for subscription in list(chain(*self._by_order.values(), *self._by_account.values())):
+            try:
+                await subscription.heartbeat()
+            except Exception as error:  # that socket's edge
+                self.leave(subscription)
+                observe.hub_failed(task="heartbeat", error=error)
+
+
+_hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()
+
+
+def hub() -> Hub:
+    """The running loop's hub, made at first use."""
+    loop = asyncio.get_running_loop()
+    if loop not in _hubs:
+        _hubs[loop] = Hub()
+    return _hubs[loop]

@@ -1,0 +1,86 @@
+"""What a client may ask for: place an order, cancel one. Everything here has been validated by its caller."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from orders import journal, tasks
+from orders.journal import NewOrder, Refused, Transition
+from orders.lifecycle import UNSENT, AttemptState, Status
+from orders.models import Order
+
+# A cancel competes with a worker that moves the order on; each lost race is one step nearer to `submitted`.
+CANCEL_TRIES = 10
+
+
+class IdempotencyConflict(Exception):
+    """This clientOrderId names an earlier order that asked for something else."""
+
+
+class AlreadyFinal(Exception):
+    """The order has ended; there is nothing to cancel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """`replayed`: this clientOrderId was used before, for the same; the order is the earlier one."""
+
+    order: Order
+    replayed: bool
+
+
+def place_order(new: NewOrder) -> Placed:
+    """Accept the order, durably, and hint the workers. Safe to repeat with a `client_order_id`.
+
+    Raises IdempotencyConflict.
+    """
+    (event,) = journal.accept([new])
+    if event is not None:
+        tasks.hint_soon(new.id)
+        return Placed(Order.objects.get(id=new.id), replayed=False)
+    earlier = Order.objects.get(account_id=new.account_id, client_order_id=new.client_order_id)
+    if _wish(earlier) != _wish(new):
+        raise IdempotencyConflict(f"clientOrderId {new.client_order_id} was used for another order before.")
+    return Placed(earlier, replayed=True)
+
+
+def _wish(order: Order | NewOrder) -> Sequence[object]:
+    return (order.order_type, order.token_in, order.token_out, int(order.amount_in_base), order.slippage_bps)
+
+
+def cancel_order(order_id: UUID, *, account_id: int) -> Order:
+    """Cancel at once while nothing is committed to; afterwards ask for it, and the stream tells who won.
+
+    Raises Order.DoesNotExist (also for somebody else's) and AlreadyFinal. Safe to repeat.
+    """
+    for _ in range(CANCEL_TRIES):
+        order = Order.objects.get(id=order_id, account_id=account_id)
+        if order.is_final:
+            if order.status == Status.CANCELLED:
+                return order
+            raise AlreadyFinal(f"The order is {order.status} already.")
+        if order.cancel_requested_at:
+            return order
+        (outcome,) = journal.record([_cancel(order)])
+        if isinstance(outcome, Refused):
+            raise outcome.error
+        if outcome is not None:
+            return Order.objects.get(id=order_id)
+    raise RuntimeError(f"order {order_id} moved {CANCEL_TRIES} times under its cancel")
+
+
+def _cancel(order: Order) -> Transition:
+    seen = {"order_id": order.id, "from_status": Status(order.status), "from_seq": order.last_seq, "fence": None}
+    if order.status in UNSENT:
+        ended = journal.AttemptChange(state=AttemptState.FAILED, error_code="CANCELLED") if order.attempt else None
+        return Transition(
+            **seen, status=Status.CANCELLED, message="Cancelled before anything was sent.", due_in_s=None, attempt=ended
+        )
+    return Transition(
+        **seen,
+        status=Status.SUBMITTED,
+        message="Cancel requested; the swap may have landed, so the chain decides.",
+        due_in_s=None,
+        details={"cancelRequested": True},
+        cancel_requested=True,
+    )

@@ -1,0 +1,160 @@
+"""The only writer of orders, attempts and events.
+
+A transition says what its writer believed (status, last seq, fencing token). Where the row still says the same, order,
+attempt and event change together in one statement; where it doesn't, somebody else was first and nothing changes.
+Events are announced after the commit.
+"""
+
+import json
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from django.db import DatabaseError, DataError, IntegrityError, InternalError, ProgrammingError, connection, transaction
+
+from orders import observe, stream
+from orders.journal_sql import ACCEPT, RECORD
+from orders.lifecycle import AttemptState, Status
+from orders.models import new_order_id
+from orders.stream import Event
+
+# What the database answers when a row breaks one of its rules, rather than when it can't be reached.
+REFUSALS = (IntegrityError, DataError, ProgrammingError, InternalError)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewOrder:
+    """A checked order that nobody has seen yet. Amounts in base units."""
+
+    account_id: int
+    client_order_id: str | None
+    order_type: str
+    token_in: str
+    token_out: str
+    amount_in_base: int
+    slippage_bps: int
+    id: UUID = field(default_factory=new_order_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptChange:
+    """What a transition writes of the attempt that it found. None leaves a column as it is."""
+
+    state: AttemptState
+    quotes: list[dict[str, Any]] | None = None
+    venue: str | None = None
+    pool: str | None = None
+    min_amount_out_base: int | None = None
+    signature: str | None = None
+    signed_bytes: str | None = None  # base64, as JSON carries it
+    last_valid_block_height: int | None = None
+    genesis_hash: str | None = None
+    signed_slot: int | None = None
+    proof: dict[str, Any] | None = None
+    amount_out_base: int | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transition:
+    """One change of one order: what the writer believes now, and what is to follow.
+
+    `fence` is None only for writers that need no lease (a client's cancel). `due_in_s` says when a worker should look
+    again: the end of the writer's lease, or of a back-off. None leaves that as it is; a terminal state has none.
+    """
+
+    order_id: UUID
+    from_status: Status
+    from_seq: int
+    fence: int | None
+    status: Status
+    message: str
+    due_in_s: float | None
+    details: dict[str, Any] = field(default_factory=dict)
+    attempt: AttemptChange | None = None  # written to the attempt that the order is at
+    opens_attempt: bool = False  # the next attempt begins with this transition
+    releases: bool = False  # gives the lease back: the writer's fencing token is void from here on
+    selected_dex: str | None = None
+    tx_hash: str | None = None
+    min_amount_out_base: int | None = None
+    amount_out_base: int | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    error_retryable: bool = False
+    in_doubt: bool | None = None
+    cancel_requested: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The database's own guard refused the transition: a bug of ours, and nothing was written."""
+
+    error: DatabaseError
+
+
+Outcome = Event | Refused | None
+
+
+def accept(orders: Sequence[NewOrder]) -> list[Event | None]:
+    """Write each order with its first event; None where the account has used that `client_order_id` before."""
+    rows = json.dumps([asdict(order) for order in orders], default=str)
+    events = _execute(ACCEPT, [rows])
+    return [events.get(order.id) for order in orders]
+
+
+def record(transitions: Sequence[Transition]) -> list[Outcome]:
+    """Write every transition whose beliefs hold; answer each with its event, None (somebody was first) or Refused.
+
+    Transitions of different orders are written in one statement and commit together. If the database refuses the
+    statement, each is written on its own, so that one bad row stops no other. A connection that breaks raises
+    OperationalError: the writes may or may not have happened, and nothing must be sent on the strength of them.
+    """
+    if len({transition.order_id for transition in transitions}) != len(transitions):
+        raise ValueError("record() takes one transition per order: in one statement the second would vanish")
+    try:
+        return _write(transitions)
+    except REFUSALS as error:
+        if len(transitions) > 1:
+            return [record([transition])[0] for transition in transitions]
+        (transition,) = transitions
+        observe.write_refused(order_id=transition.order_id, status=transition.status, error=error)
+        return [Refused(error)]
+
+
+def _write(transitions: Sequence[Transition]) -> list[Outcome]:
+    rows = json.dumps([asdict(transition) for transition in transitions], default=str)
+    events = _execute(RECORD, [rows, [transition.order_id for transition in transitions]])
+    for transition in transitions:
+        if transition.order_id not in events:
+            observe.race_lost(order_id=transition.order_id, status=transition.status)
+    return [events.get(transition.order_id) for transition in transitions]
+
+
+def _execute(sql: str, params: list[object]) -> dict[UUID, Event]:
+    """Run one statement; announce what it wrote once that is committed."""
+    # A savepoint only where a caller has opened a transaction: there a refusal must not spoil the rest.
+    guard = transaction.atomic() if connection.in_atomic_block else nullcontext()
+    with guard, connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        events = [
+            Event(account_id, order_id, seq, Status(status), attempt, at, message, json.loads(details))
+            for account_id, order_id, seq, status, attempt, at, message, details in cursor.fetchall()
+        ]
+    transaction.on_commit(partial(_announce, events))
+    return {event.order_id: event for event in events}
+
+
+def _announce(events: Sequence[Event]) -> None:
+    for event in events:
+        observe.event_recorded(
+            order_id=event.order_id,
+            seq=event.seq,
+            status=event.status,
+            attempt=event.attempt,
+            message=event.message,
+        )
+    stream.publish(events)

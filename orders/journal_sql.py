@@ -1,0 +1,111 @@
+"""The journal's two statements. Each takes its rows as one JSON array and answers with the events it wrote.
+
+RECORD also takes the orders' ids: the planner knows the length of that array, but guesses 100 rows for any JSON, and
+would read the whole table for them.
+"""
+
+from orders.lifecycle import ACTIVE, AttemptState
+
+ACCEPT = """
+WITH wanted AS (
+    SELECT * FROM jsonb_to_recordset(%s::jsonb) AS w(
+        id uuid, account_id bigint, client_order_id text, order_type text,
+        token_in text, token_out text, amount_in_base numeric, slippage_bps smallint)
+), accepted AS (
+    INSERT INTO orders_order (
+        id, account_id, client_order_id, order_type, token_in, token_out, amount_in_base, slippage_bps)
+    SELECT id, account_id, client_order_id, order_type, token_in, token_out, amount_in_base, slippage_bps
+    FROM wanted
+    ON CONFLICT (account_id, client_order_id) DO NOTHING
+    RETURNING id, account_id, created_at
+), event AS (
+    INSERT INTO orders_orderevent (order_id, seq, status, attempt, at, message)
+    SELECT id, 1, 'pending', 0, created_at, 'Order accepted.' FROM accepted
+    RETURNING order_id, seq, status, attempt, at, message, details::text
+)
+SELECT account_id, event.* FROM event JOIN accepted ON id = order_id
+"""
+
+_ENDED = ", ".join(
+    f"'{state}'" for state in (AttemptState.CONFIRMED, AttemptState.DEAD, AttemptState.FAILED)
+)
+_ACTIVE = ", ".join(f"'{status}'" for status in sorted(ACTIVE))
+
+# `moving` locks the rows in the order of their ids, so that two batches can't wait for each other; each CTE after it
+# writes only what was locked. An event is progress, so the count of fruitless claims restarts.
+RECORD = f"""
+WITH wanted AS (
+    SELECT * FROM jsonb_to_recordset(%s::jsonb) AS w(
+        order_id uuid, from_status text, from_seq integer, fence bigint, status text, message text,
+        due_in_s double precision, details jsonb, attempt jsonb, opens_attempt boolean,
+        releases boolean, selected_dex text, tx_hash text, min_amount_out_base numeric, amount_out_base numeric,
+        error_code text, error_message text, error_retryable boolean, in_doubt boolean, cancel_requested boolean)
+), moving AS (
+    SELECT o.id, o.account_id, o.attempt AS at_attempt
+    FROM orders_order o JOIN wanted w ON o.id = w.order_id
+    WHERE o.id = ANY(%s::uuid[])
+      AND o.status = w.from_status AND o.last_seq = w.from_seq AND (w.fence IS NULL OR o.fence = w.fence)
+      AND o.status IN ({_ACTIVE})
+    ORDER BY o.id
+    FOR NO KEY UPDATE OF o
+), moved AS (
+    UPDATE orders_order o SET
+        status = w.status,
+        last_seq = o.last_seq + 1,
+        attempt = o.attempt + w.opens_attempt::int,
+        fence = o.fence + w.releases::int,
+        due_at = CASE WHEN w.status IN ({_ACTIVE})
+                      THEN coalesce(engine_now() + make_interval(secs => w.due_in_s), o.due_at) END,
+        hinted_at = NULL,
+        claims = 0,
+        selected_dex = coalesce(w.selected_dex, o.selected_dex),
+        tx_hash = coalesce(w.tx_hash, o.tx_hash),
+        min_amount_out_base = coalesce(o.min_amount_out_base, w.min_amount_out_base),
+        amount_out_base = coalesce(w.amount_out_base, o.amount_out_base),
+        error_code = coalesce(w.error_code, o.error_code),
+        error_message = coalesce(w.error_message, o.error_message),
+        error_retryable = w.error_retryable,
+        in_doubt_since = CASE w.in_doubt WHEN true THEN coalesce(o.in_doubt_since, engine_now())
+                                         WHEN false THEN NULL ELSE o.in_doubt_since END,
+        cancel_requested_at = CASE WHEN w.cancel_requested THEN coalesce(o.cancel_requested_at, engine_now())
+                                   ELSE o.cancel_requested_at END
+    FROM moving m JOIN wanted w ON w.order_id = m.id
+    WHERE o.id = m.id
+    RETURNING o.id, o.account_id, o.last_seq, o.attempt, m.at_attempt
+), changed AS (
+    UPDATE orders_orderattempt a SET
+        state = c.state,
+        quotes = coalesce(c.quotes, a.quotes),
+        venue = coalesce(c.venue, a.venue),
+        pool = coalesce(c.pool, a.pool),
+        min_amount_out_base = coalesce(c.min_amount_out_base, a.min_amount_out_base),
+        signature = coalesce(c.signature, a.signature),
+        signed_bytes = coalesce(decode(c.signed_bytes, 'base64'), a.signed_bytes),
+        last_valid_block_height = coalesce(c.last_valid_block_height, a.last_valid_block_height),
+        genesis_hash = coalesce(c.genesis_hash, a.genesis_hash),
+        signed_slot = coalesce(c.signed_slot, a.signed_slot),
+        proof = coalesce(c.proof, a.proof),
+        amount_out_base = coalesce(c.amount_out_base, a.amount_out_base),
+        error_code = coalesce(c.error_code, a.error_code),
+        error_message = coalesce(c.error_message, a.error_message),
+        sent_at = CASE WHEN c.state = '{AttemptState.SENT}' THEN coalesce(a.sent_at, engine_now()) ELSE a.sent_at END,
+        ended_at = CASE WHEN c.state IN ({_ENDED}) THEN engine_now() END
+    FROM moved JOIN wanted w ON w.order_id = moved.id,
+        jsonb_to_record(CASE jsonb_typeof(w.attempt) WHEN 'object' THEN w.attempt END) AS c(
+        state text, quotes jsonb, venue text, pool text, min_amount_out_base numeric, signature text,
+        signed_bytes text, last_valid_block_height bigint, genesis_hash text, signed_slot bigint, proof jsonb,
+        amount_out_base numeric, error_code text, error_message text)
+    WHERE a.order_id = moved.id AND a.number = moved.at_attempt AND c.state IS NOT NULL
+), opened AS (
+    INSERT INTO orders_orderattempt (order_id, number, state)
+    SELECT moved.id, moved.attempt, '{AttemptState.QUOTING}'
+    FROM moved JOIN wanted w ON w.order_id = moved.id
+    WHERE w.opens_attempt
+), event AS (
+    INSERT INTO orders_orderevent (order_id, seq, from_status, status, attempt, at, message, details)
+    SELECT moved.id, moved.last_seq, w.from_status, w.status, moved.attempt, engine_now(), w.message, w.details
+    FROM moved JOIN wanted w ON w.order_id = moved.id
+    RETURNING order_id, seq, status, attempt, at, message, details::text
+)
+SELECT moved.account_id, event.* FROM event JOIN moved ON moved.id = event.order_id
+"""

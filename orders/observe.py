@@ -1,0 +1,77 @@
+"""Every line that the engine logs, as a named function. `error` means that someone must act.
+
+Never logged: keys, raw payloads, signed bytes.
+"""
+
+from uuid import UUID
+
+import structlog
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("engine")
+
+
+def event_recorded(*, order_id: UUID, seq: int, status: str, attempt: int, message: str) -> None:
+    log.info("order." + status, order_id=str(order_id), attempt=attempt, seq=seq, note=message)
+
+
+def write_refused(*, order_id: UUID, status: str, error: Exception) -> None:
+    """The database's own guard refused a transition: a bug of ours."""
+    log.error("journal.refused", order_id=str(order_id), status=status, error=str(error))
+
+
+def race_lost(*, order_id: UUID, status: str) -> None:
+    log.debug("journal.race_lost", order_id=str(order_id), status=status)
+
+
+def announcement_failed(*, error: Exception) -> None:
+    log.warning("stream.redis_away", error=str(error))
+
+
+def hint_failed(*, error: Exception) -> None:
+    log.warning("hint.redis_away", error=str(error))
+
+
+def send_failed(*, order_id: UUID, attempt: int, error: Exception) -> None:
+    log.warning("chain.send_failed", order_id=str(order_id), attempt=attempt, error=str(error))
+
+
+def ask_failed(*, signatures: int, error: Exception) -> None:
+    log.warning("chain.ask_failed", signatures=signatures, error=str(error))
+
+
+def in_doubt(*, order_id: UUID, attempt: int, reason: str) -> None:
+    """An operator should look, though the engine goes on asking."""
+    log.error("order.in_doubt", order_id=str(order_id), attempt=attempt, reason=reason)
+
+
+def lease_lost(*, order_ids: list[UUID]) -> None:
+    log.warning("lease.lost", count=len(order_ids), order_ids=[str(order_id) for order_id in order_ids[:5]])
+
+
+def pulse_started(*, holder: str) -> None:
+    log.info("pulse.started", holder=holder)
+
+
+def pulse_stopped(*, released: int) -> None:
+    log.info("pulse.stopped", released=released)
+
+
+def pulse_failed(*, task: str, error: Exception) -> None:
+    log.warning("pulse.failed", task=task, error=f"{type(error).__name__}: {error}")
+
+
+def swept(*, due: int, hinted: bool) -> None:
+    log.info("pulse.swept", due=due, by="hint" if hinted else "pulse, Redis is away")
+
+
+def execution_failed(*, order_id: UUID, error: Exception) -> None:
+    """Nothing is lost: the lease ends and the order is tried again."""
+    log.error("execution.failed", order_id=str(order_id), exc_info=error)
+
+
+def hub_failed(*, task: str, error: Exception) -> None:
+    log.warning("hub.failed", task=task, error=f"{type(error).__name__}: {error}")
+
+
+def request_failed(*, path: str, error: BaseException) -> None:
+    log.error("api.failed", path=path, exc_info=error)

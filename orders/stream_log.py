@@ -1,0 +1,81 @@
+"""What the stream reads from PostgreSQL: an order's place in the log, what a socket lacks, an account's snapshot."""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import ParamSpec, TypeVar
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import Q
+
+from orders.lifecycle import Status
+from orders.models import Order
+from orders.stream import Event
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# How far the clocks and commits of several processes may lie apart.
+OVERLAP_S = 10.0
+
+EVENTS_AFTER = """
+SELECT o.account_id, e.order_id, e.seq, e.status, e.attempt, e.at, e.message, e.details
+FROM unnest(%s::uuid[], %s::integer[]) AS heard(order_id, seq)
+JOIN orders_order o ON o.id = heard.order_id
+JOIN orders_orderevent e ON e.order_id = heard.order_id AND e.seq > heard.seq
+ORDER BY e.order_id, e.seq
+"""
+
+LAST_SEQS = """
+SELECT account_id, id, last_seq FROM orders_order WHERE id = ANY(%s::uuid[])
+UNION
+SELECT o.account_id, o.id, o.last_seq
+FROM unnest(%s::bigint[], %s::uuid[]) AS wanted(account_id, newer_than)
+JOIN orders_order o ON o.account_id = wanted.account_id AND o.id >= wanted.newer_than
+"""
+
+
+async def in_database(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run it in a thread that gives its connection back: one hop, however many queries."""
+
+    def run() -> T:
+        try:
+            return function(*args, **kwargs)
+        finally:
+            connection.close()
+
+    return await asyncio.to_thread(run)
+
+
+def events_after(heard: Mapping[UUID, int]) -> list[Event]:
+    """Every event of these orders after the given seq, each order's in order."""
+    with connection.cursor() as cursor:
+        cursor.execute(EVENTS_AFTER, [list(heard), list(heard.values())])
+        return [
+            Event(account_id, order_id, seq, Status(status), attempt, at, message, json.loads(details))
+            for account_id, order_id, seq, status, attempt, at, message, details in cursor.fetchall()
+        ]
+
+
+def last_seqs(order_ids: Sequence[UUID], newer_than: Mapping[int, UUID]) -> list[tuple[int, UUID, int]]:
+    """(account, order, last seq) of these orders, and of each account's orders from an id on."""
+    with connection.cursor() as cursor:
+        cursor.execute(LAST_SEQS, [list(order_ids), list(newer_than), list(newer_than.values())])
+        return cursor.fetchall()
+
+
+def open_orders(account_id: int, *, since: datetime | None) -> list[Order]:
+    """What an account's stream begins with: orders that are unfinished, just accepted, or changed since."""
+    wanted = Q(due_at__isnull=False) | Q(id__gte=oldest_recent_id())
+    if since is not None:
+        wanted |= Q(updated_at__gte=since)
+    return list(Order.objects.filter(wanted, account_id=account_id).order_by("id"))
+
+
+def oldest_recent_id(now: float | None = None) -> UUID:
+    """The smallest id that an order accepted in the last few seconds can have (UUIDv7 begins with its milliseconds)."""
+    milliseconds = int(((now or time.time()) - OVERLAP_S) * 1000)
+    return UUID(int=milliseconds << 80)
