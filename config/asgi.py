@@ -1,20 +1,21 @@
 """ASGI entry point: HTTP by Django, sockets by the consumers. The same address takes an order over either."""
 
 import os
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qs
 
 from a2wsgi import WSGIMiddleware
+from a2wsgi.wsgi_typing import WSGIApp
 
 from config.wsgi import application as django_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402  (config.wsgi has set Django up)
-from django.conf import settings  # noqa: E402
-from django.urls import path, re_path  # noqa: E402
+from channels.routing import ProtocolTypeRouter, URLRouter
+from django.conf import settings
+from django.urls import path, re_path
 
-from orders.consumers import (  # noqa: E402
+from orders.consumers import (
     AccountConsumer,
     NowhereConsumer,
     OrderConsumer,
@@ -34,10 +35,10 @@ application = ProtocolTypeRouter(
     {
         # Views and middleware are synchronous. Django's own ASGI handler would change threads for each of them; this
         # runs a request from end to end in one.
-        "http": WSGIMiddleware(django_application, workers=settings.WEB_THREADS),
+        "http": WSGIMiddleware(cast(WSGIApp, django_application), workers=settings.WEB_THREADS),
         "websocket": URLRouter(
             [
-                path("api/orders/execute", execute),
+                path("api/orders/execute", cast(Any, execute)),
                 path("api/orders/execute/<str:order_id>", follow),
                 path("ws/orders", AccountConsumer.as_asgi()),
                 path("ws/<str:order_id>", follow),

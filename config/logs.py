@@ -1,7 +1,7 @@
 """Logs: structlog for our lines and the libraries' alike; readable in a terminal, JSON in production."""
 
 import logging.config
-from typing import Literal
+from typing import Any, Literal
 
 import structlog
 
@@ -13,22 +13,33 @@ SHARED = [
     structlog.processors.StackInfoRenderer(),
 ]
 
-QUIET = ("django.request", "daphne", "urllib3", "asyncio", "kombu", "amqp", "celery.app.trace", "celery.worker.strategy")
+QUIET = (
+    "django.request",
+    "daphne",
+    "urllib3",
+    "asyncio",
+    "kombu",
+    "amqp",
+    "celery.app.trace",
+    "celery.worker.strategy",
+)
 
 
 def logging_config(*, level: int, format: Literal["console", "json"] | str) -> None:
     """Configure structlog and the standard library; `format` is `console` or `json`, anything else is refused."""
     if format not in ("console", "json"):
         raise ValueError(f"LOG_FORMAT must be console or json, not {format!r}.")
-    renderer = (
+    renderer: list[Any] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
         if format == "json"
-        else [structlog.dev.ConsoleRenderer(
+        else [
+            structlog.dev.ConsoleRenderer(
                 colors=False,
                 pad_event_to=28,
                 # Never the one with local variables: they hold secrets.
                 exception_formatter=structlog.dev.plain_traceback,
-            )]
+            )
+        ]
     )
     structlog.configure(
         processors=[
@@ -48,7 +59,10 @@ def logging_config(*, level: int, format: Literal["console", "json"] | str) -> N
                 "structured": {
                     "()": structlog.stdlib.ProcessorFormatter,
                     "foreign_pre_chain": SHARED,
-                    "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
+                    "processors": [
+                        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                        *renderer,
+                    ],
                 }
             },
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},

@@ -5,6 +5,7 @@ other commands find its embedded servers through `DATA_DIR/ready.json`; a variab
 """
 
 import json
+import logging
 from decimal import Decimal
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -26,7 +27,8 @@ DATA_DIR = Path(env.str("DATA_DIR", str(BASE_DIR / ".data"))).absolute()
 def running_stack() -> dict[str, str]:
     """What a running `manage.py up` says of itself; empty when none runs (or the file isn't ours to read)."""
     try:
-        return json.loads((DATA_DIR / "ready.json").read_text())
+        stack: dict[str, str] = json.loads((DATA_DIR / "ready.json").read_text())
+        return stack
     except (OSError, ValueError):
         return {}
 
@@ -42,7 +44,9 @@ def milliseconds(name: str, default: str) -> tuple[int, int]:
     text = env.str(name, default)
     low, _, high = text.partition("-")
     if not (low.isdigit() and (high or low).isdigit() and int(low) <= int(high or low)):
-        raise ImproperlyConfigured(f"{name} must be milliseconds like 250 or 2000-3000, not {text!r}.")
+        raise ImproperlyConfigured(
+            f"{name} must be milliseconds like 250 or 2000-3000, not {text!r}."
+        )
     return int(low), int(high or low)
 
 
@@ -64,7 +68,7 @@ DEBUG = env.bool("DEBUG", False)
 # Empty is allowed here and refused by Django on first use, so that `manage.py up`, which makes the key, can start.
 SECRET_KEY = env.str("SECRET_KEY", "")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
-CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", [])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", [], subcast=str)
 
 # TLS ends at a proxy; a laptop has none. Set HTTPS=true behind one: cookies become secure, HTTP is sent to HTTPS.
 HTTPS = env.bool("HTTPS", False)
@@ -121,7 +125,11 @@ TEMPLATES = [
 ]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+    )
 ]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "en-gb"
@@ -143,12 +151,16 @@ CHAIN_DATABASE_URL = (
 )
 WORKER_CONCURRENCY = env.int("WORKER_CONCURRENCY", 10, validate=validate.Range(min=1, max=2000))
 WEB_THREADS = env.int("WEB_THREADS", 8, validate=validate.Range(min=1, max=200))
-DB_POOL_SIZE = env.int("DB_POOL_SIZE", WORKER_CONCURRENCY + WEB_THREADS + 4, validate=validate.Range(min=2))
+DB_POOL_SIZE = env.int(
+    "DB_POOL_SIZE", WORKER_CONCURRENCY + WEB_THREADS + 4, validate=validate.Range(min=2)
+)
 
 # Without a URL Django's dummy backend answers every query with a sentence that says so.
 DATABASES = {}
 if DATABASE_URL:
-    DATABASES["default"] = dj_database_url.parse(DATABASE_URL, conn_max_age=0, conn_health_checks=True)
+    DATABASES["default"] = dj_database_url.parse(
+        DATABASE_URL, conn_max_age=0, conn_health_checks=True
+    )
     DATABASES["default"].setdefault("OPTIONS", {})
     DATABASES["default"]["OPTIONS"] |= {
         "connect_timeout": 2,
@@ -163,7 +175,10 @@ CHANNEL_LAYERS = {
     "default": {
         # The default layer of channels-redis drops messages past its capacity and breaks with redis-py 8.
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_connect_timeout": 1}], "prefix": "engine"},
+        "CONFIG": {
+            "hosts": [{"address": REDIS_URL, "socket_connect_timeout": 1}],
+            "prefix": "engine",
+        },
     }
 }
 
@@ -171,7 +186,11 @@ CELERY_BROKER_URL = REDIS_URL
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 # A publish is a hint: it fails fast, and the sweep does its work.
-CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 0.5, "socket_timeout": 5, "max_retries": 0}
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "socket_connect_timeout": 0.5,
+    "socket_timeout": 5,
+    "max_retries": 0,
+}
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_TASK_IGNORE_RESULT = True
 # Early acknowledgement: the row and its lease guarantee the work, not the message. Late acknowledgement with the
@@ -233,4 +252,6 @@ SPECTACULAR_SETTINGS = {
 }
 
 LOGGING_CONFIG = None
-logging_config(level=env.log_level("LOG_LEVEL", "INFO"), format=env.str("LOG_FORMAT", "console"))
+logging_config(
+    level=env.log_level("LOG_LEVEL", logging.INFO), format=env.str("LOG_FORMAT", "console")
+)

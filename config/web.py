@@ -10,8 +10,8 @@ from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-from daphne.cli import CommandLineInterface  # noqa: E402  (installs the asyncio reactor: before anything imports Twisted)
-from daphne.server import Server  # noqa: E402
+from daphne.cli import CommandLineInterface
+from daphne.server import Server
 
 MAX_UNREAD_BYTES = 256 * 1024
 MAX_MESSAGE_BYTES = 64 * 1024
@@ -22,7 +22,10 @@ class BoundedServer(Server):  # type: ignore[misc]
     """Refuses messages that are too large (1009), and drops readers that are too slow (1013)."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        limits = {"websocket_max_message_size": MAX_MESSAGE_BYTES, "websocket_max_frame_size": MAX_MESSAGE_BYTES}
+        limits = {
+            "websocket_max_message_size": MAX_MESSAGE_BYTES,
+            "websocket_max_frame_size": MAX_MESSAGE_BYTES,
+        }
         super().__init__(*args, **kwargs | limits, ready_callable=self.say_why_sockets_close)
 
     def say_why_sockets_close(self) -> None:
@@ -31,13 +34,17 @@ class BoundedServer(Server):  # type: ignore[misc]
 
     async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
         await super().handle_reply(protocol, message)
-        if message["type"] == "websocket.send" and unread_bytes(protocol.transport) > MAX_UNREAD_BYTES:
+        if (
+            message["type"] == "websocket.send"
+            and unread_bytes(protocol.transport) > MAX_UNREAD_BYTES
+        ):
             protocol.sendClose(code=TRY_AGAIN_LATER, reason="The client reads too slowly.")
 
 
 def unread_bytes(transport: Any) -> int:
     """What Twisted holds for a client because the kernel would take no more."""
-    return len(transport.dataBuffer) - transport.offset + transport._tempDataLen
+    unread: int = len(transport.dataBuffer) - transport.offset + transport._tempDataLen
+    return unread
 
 
 class CommandLine(CommandLineInterface):  # type: ignore[misc]

@@ -20,7 +20,9 @@ def create_account(name: str) -> Account:
 def issue_key(*, account: Account, label: str) -> str:
     """A new API key for the account, in clear: nobody can read it again."""
     key = KEY_PREFIX + secrets.token_urlsafe(32)
-    ApiKey.objects.create(account=account, label=label, prefix=key[: len(KEY_PREFIX) + 6], digest=_digest(key))
+    ApiKey.objects.create(
+        account=account, label=label, prefix=key[: len(KEY_PREFIX) + 6], digest=_digest(key)
+    )
     return key
 
 
@@ -31,7 +33,11 @@ def revoke_key(key: ApiKey) -> None:
 
 def account_of_key(key: str) -> Account | None:
     """Whose valid key this is."""
-    found = ApiKey.objects.filter(digest=_digest(key), revoked_at=None).select_related("account").first()
+    found = (
+        ApiKey.objects.filter(digest=_digest(key), revoked_at=None)
+        .select_related("account")
+        .first()
+    )
     return found.account if found else None
 
 
@@ -39,7 +45,9 @@ def issue_ticket(*, account: Account) -> tuple[str, StreamTicket]:
     """A ticket for one socket, and what the client presents for it."""
     clear = secrets.token_urlsafe(32)
     expires_at = timezone.now() + timedelta(seconds=settings.STREAM_TICKET_S)
-    return clear, StreamTicket.objects.create(digest=_digest(clear), account=account, expires_at=expires_at)
+    return clear, StreamTicket.objects.create(
+        digest=_digest(clear), account=account, expires_at=expires_at
+    )
 
 
 def redeem_ticket(clear: str) -> Account | None:

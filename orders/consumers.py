@@ -1,4 +1,6 @@
-"""The sockets: one order, all of an account's orders, or submit-and-follow. Each is admitted once, then left to the hub.
+"""The sockets: one order, all of an account's orders, or submit-and-follow.
+
+Each is admitted once, then left to the hub.
 
 A refusal accepts first and closes then, so that a browser sees the code.
 """
@@ -68,7 +70,9 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         if text is None:
             raise Refusal.of(Problem(400, "BINARY_FRAME", "This stream takes no binary frames."))
 
-    def follow(self, *, account_id: int, order_id: UUID | None, seen: dict[UUID, int]) -> None:
+    def follow(
+        self, *, account_id: int, order_id: UUID | None, seen: dict[UUID, int]
+    ) -> Subscription:
         self.subscription = Subscription(
             account_id=account_id,
             order_id=order_id,
@@ -78,6 +82,7 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             newer_than=None if order_id else oldest_recent_id(),
         )
         hub().join(self.subscription)
+        return self.subscription
 
     async def _or_refuse(self, work: Any) -> None:
         try:
@@ -90,18 +95,27 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
 
     @property
     def query(self) -> dict[str, str]:
-        return {name: values[-1] for name, values in parse_qs(self.scope["query_string"].decode()).items()}
+        return {
+            name: values[-1]
+            for name, values in parse_qs(self.scope["query_string"].decode()).items()
+        }
 
     def account(self) -> Account:
         """Whose socket it is, by API key or ticket. Raises Refusal. Touches the database."""
-        scheme, _, key = dict(self.scope["headers"]).get(b"authorization", b"").decode("latin-1").partition(" ")
+        scheme, _, key = (
+            dict(self.scope["headers"]).get(b"authorization", b"").decode("latin-1").partition(" ")
+        )
         if scheme.lower() == "bearer":
             account = accounts.account_of_key(key.strip())
         else:
             account = accounts.redeem_ticket(self.query.get("ticket", ""))
         if account is None:
             raise Refusal.of(
-                Problem(401, "NOT_AUTHENTICATED", "Name your account: an Authorization: Bearer header, or a fresh ?ticket=.")
+                Problem(
+                    401,
+                    "NOT_AUTHENTICATED",
+                    "Name your account: an Authorization: Bearer header, or a fresh ?ticket=.",
+                )
             )
         return account
 
@@ -122,13 +136,19 @@ class OrderConsumer(StreamConsumer):
         try:
             order_id = UUID(given)
         except ValueError:
-            raise Refusal.of(Problem(400, "INVALID_ORDER_ID", f"{given[:64]!r} is no order id.", field="orderId")) from None
+            raise Refusal.of(
+                Problem(400, "INVALID_ORDER_ID", f"{given[:64]!r} is no order id.", field="orderId")
+            ) from None
         order = Order.objects.filter(id=order_id, account=account).first()
         if order is None:
             raise Refusal.of(Problem(404, "ORDER_NOT_FOUND", f"There is no order {order_id}."))
         after = self.query.get("after", "0")
         if not (after.isascii() and after.isdigit()) or len(after) > 9:
-            raise Refusal.of(Problem(400, "INVALID_AFTER", "after must be the seq of an event, or 0.", field="after"))
+            raise Refusal.of(
+                Problem(
+                    400, "INVALID_AFTER", "after must be the seq of an event, or 0.", field="after"
+                )
+            )
         if int(after) > order.last_seq:
             beyond = f"after={after} is beyond the order's last event, which is {order.last_seq}."
             raise Refusal.of(Problem(400, "INVALID_AFTER", beyond, field="after"))
@@ -167,8 +187,14 @@ class AccountConsumer(StreamConsumer):
         orders = await in_database(stream_log.open_orders, account.id, since=self._since())
         for order in orders:
             await self.send(as_text({"type": "order.snapshot", **order_as_json(order)}))
-        self.follow(account_id=account.id, order_id=None, seen={order.id: order.last_seq for order in orders})
-        self.subscription.finished_at.update((order.id, time.monotonic()) for order in orders if order.is_final)
+        subscription = self.follow(
+            account_id=account.id,
+            order_id=None,
+            seen={order.id: order.last_seq for order in orders},
+        )
+        subscription.finished_at.update(
+            (order.id, time.monotonic()) for order in orders if order.is_final
+        )
 
     def _since(self) -> datetime | None:
         given = self.query.get("since")

@@ -21,7 +21,9 @@ class TradingDesk:
     venues: Mapping[str, Venue]
     chain: Chain
     signer: Keypair
-    purge: Callable[[int], int]  # forgets transactions that landed before a slot; the simulation's housekeeping
+    purge: Callable[
+        [int], int
+    ]  # forgets transactions that landed before a slot; the simulation's housekeeping
 
     def __repr__(self) -> str:
         return f"TradingDesk(venues={list(self.venues)}, signer={self.signer.pubkey()})"
@@ -39,7 +41,9 @@ def exchange() -> Exchange:
 def trading_desk() -> TradingDesk:
     """The exchange with the key that signs. Only workers need it."""
     outside = exchange()
-    return TradingDesk(venues=outside.venues, chain=outside.chain, signer=signer(), purge=outside.purge)
+    return TradingDesk(
+        venues=outside.venues, chain=outside.chain, signer=signer(), purge=outside.purge
+    )
 
 
 def simulation_config() -> SimulationConfig:
@@ -55,5 +59,5 @@ def simulation_config() -> SimulationConfig:
 
 
 def signer() -> Keypair:
-    """The engine's key: `SIGNER_KEYPAIR` (base58, or a file in the Solana CLI's format), or one made under `DATA_DIR`."""
+    """The engine's key: `SIGNER_KEYPAIR` (base58, or a file as the Solana CLI writes it), or one made in `DATA_DIR`."""
     return load_signer(settings.SIGNER_KEYPAIR or None, fallback=settings.DATA_DIR / "signer.json")

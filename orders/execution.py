@@ -77,7 +77,9 @@ def advance(order: Order, *, desk: TradingDesk) -> Sent | None:
         try:
             order = step(order, desk)
         except RoutingError as error:
-            order = _fail(order, code=error.code, sentence=_as_sentence(error), retryable=error.retryable)
+            order = _fail(
+                order, code=error.code, sentence=_as_sentence(error), retryable=error.retryable
+            )
             if not order.is_final:
                 raise RetryDue(f"Order {order.id} has another attempt coming.") from error
     return None
@@ -138,11 +140,16 @@ def _build(order: Order, desk: TradingDesk) -> Order:
         owner=desk.signer.pubkey(),
     )
     transaction = build_swap(
-        instruction, memo=f"{order.id}:{order.attempt}", blockhash=recent.blockhash, signer=desk.signer
+        instruction,
+        memo=f"{order.id}:{order.attempt}",
+        blockhash=recent.blockhash,
+        signer=desk.signer,
     )
     trouble = desk.chain.simulate(transaction.raw)
     if trouble is not None:
-        raise Unavailable(trouble, f"the simulation on {venue.label} ended with {trouble}, so nothing was sent")
+        raise Unavailable(
+            trouble, f"the simulation on {venue.label} ended with {trouble}, so nothing was sent"
+        )
     return _record(
         order,
         status=Status.SUBMITTED,
@@ -190,11 +197,8 @@ def _record(order: Order, *, status: Status, message: str, **changes: Any) -> Or
     """Write one transition under this worker's lease; answer the order as it now is. Raises LostRace."""
     return _write(
         order,
-        Transition(
-            order_id=order.id,
-            from_status=Status(order.status),
-            from_seq=order.last_seq,
-            fence=order.fence,
+        Transition.of(
+            order,
             status=status,
             message=message,
             due_in_s=settings.LEASE_S,
@@ -205,7 +209,9 @@ def _record(order: Order, *, status: Status, message: str, **changes: Any) -> Or
 
 def _fail(order: Order, *, code: str, sentence: str, retryable: bool) -> Order:
     ended = nothing_was_sent(code, sentence) if order.attempt else None
-    return _write(order, after_failure(order, code=code, sentence=sentence, retryable=retryable, ended=ended))
+    return _write(
+        order, after_failure(order, code=code, sentence=sentence, retryable=retryable, ended=ended)
+    )
 
 
 def _write(order: Order, transition: Transition) -> Order:
@@ -233,9 +239,14 @@ def swap_of(order: Order) -> Swap:
     return Swap(TOKENS[order.token_in], TOKENS[order.token_out], int(order.amount_in_base))
 
 
-def quotes_as_json(candidates: tuple[Candidate, ...], swap: Swap, *, winner: Quote) -> list[dict[str, Any]]:
+def quotes_as_json(
+    candidates: tuple[Candidate, ...], swap: Swap, *, winner: Quote
+) -> list[dict[str, Any]]:
     """Every candidate in wire form, the winner and the losers with why they lost."""
-    return [_quote_as_json(candidate, swap, chosen=candidate.quote is winner) for candidate in candidates]
+    return [
+        _quote_as_json(candidate, swap, chosen=candidate.quote is winner)
+        for candidate in candidates
+    ]
 
 
 def _quote_as_json(candidate: Candidate, swap: Swap, *, chosen: bool) -> dict[str, Any]:

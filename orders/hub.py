@@ -28,8 +28,12 @@ class Hub:
 
     def __init__(self) -> None:
         self._by_order: defaultdict[UUID, set[Subscription]] = defaultdict(set)
-        self._by_account: defaultdict[int, set[Subscription]] = defaultdict(set)  # accounts' streams
-        self._sockets: defaultdict[int, int] = defaultdict(int)  # how many an account has, of both kinds
+        self._by_account: defaultdict[int, set[Subscription]] = defaultdict(
+            set
+        )  # accounts' streams
+        self._sockets: defaultdict[int, int] = defaultdict(
+            int
+        )  # how many an account has, of both kinds
         self._joined: set[int] = set()  # accounts whose group this hub listens to
         self._channel: str | None = None
         self._sockets_changed = asyncio.Event()
@@ -37,7 +41,13 @@ class Hub:
         self._gap_found = asyncio.Event()
         self._tasks = [
             asyncio.create_task(self._forever(beat), name=f"hub{beat.__name__}")
-            for beat in (self._listen, self._join_groups, self._fill, self._compare, self._beat_hearts)
+            for beat in (
+                self._listen,
+                self._join_groups,
+                self._fill,
+                self._compare,
+                self._beat_hearts,
+            )
         ]
 
     def join(self, subscription: Subscription) -> None:
@@ -166,10 +176,14 @@ class Hub:
         accounts: dict[int, UUID] = {}
         for account_id, subscription in self._account_streams():
             watched |= subscription.seen.keys() - subscription.finished_at.keys()
-            accounts[account_id] = min(accounts.get(account_id, newer_than), subscription.newer_than or newer_than)
+            accounts[account_id] = min(
+                accounts.get(account_id, newer_than), subscription.newer_than or newer_than
+            )
         if not watched and not accounts:
             return
-        for account_id, order_id, last_seq in await in_database(stream_log.last_seqs, list(watched), accounts):
+        for account_id, order_id, last_seq in await in_database(
+            stream_log.last_seqs, list(watched), accounts
+        ):
             for subscription in self._listeners(account_id, order_id):
                 if subscription.lacks(order_id, last_seq):
                     self._mark_behind(subscription, order_id)

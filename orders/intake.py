@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from orders import journal, tasks
-from orders.journal import NewOrder, Refused, Transition
+from orders.journal import AttemptChange, NewOrder, Refused, Transition
 from orders.lifecycle import UNSENT, AttemptState, Status
 from orders.models import Order
 
@@ -40,12 +40,20 @@ def place_order(new: NewOrder) -> Placed:
         return Placed(Order.objects.get(id=new.id), replayed=False)
     earlier = Order.objects.get(account_id=new.account_id, client_order_id=new.client_order_id)
     if _wish(earlier) != _wish(new):
-        raise IdempotencyConflict(f"clientOrderId {new.client_order_id} was used for another order before.")
+        raise IdempotencyConflict(
+            f"clientOrderId {new.client_order_id} was used for another order before."
+        )
     return Placed(earlier, replayed=True)
 
 
 def _wish(order: Order | NewOrder) -> Sequence[object]:
-    return (order.order_type, order.token_in, order.token_out, int(order.amount_in_base), order.slippage_bps)
+    return (
+        order.order_type,
+        order.token_in,
+        order.token_out,
+        int(order.amount_in_base),
+        order.slippage_bps,
+    )
 
 
 def cancel_order(order_id: UUID, *, account_id: int) -> Order:
@@ -70,14 +78,19 @@ def cancel_order(order_id: UUID, *, account_id: int) -> Order:
 
 
 def _cancel(order: Order) -> Transition:
-    seen = {"order_id": order.id, "from_status": Status(order.status), "from_seq": order.last_seq, "fence": None}
     if order.status in UNSENT:
-        ended = journal.AttemptChange(state=AttemptState.FAILED, error_code="CANCELLED") if order.attempt else None
-        return Transition(
-            **seen, status=Status.CANCELLED, message="Cancelled before anything was sent.", due_in_s=None, attempt=ended
+        ended = AttemptChange(state=AttemptState.FAILED, error_code="CANCELLED")
+        return Transition.of(
+            order,
+            fenced=False,
+            status=Status.CANCELLED,
+            message="Cancelled before anything was sent.",
+            due_in_s=None,
+            attempt=ended if order.attempt else None,
         )
-    return Transition(
-        **seen,
+    return Transition.of(
+        order,
+        fenced=False,
         status=Status.SUBMITTED,
         message="Cancel requested; the swap may have landed, so the chain decides.",
         due_in_s=None,

@@ -13,12 +13,20 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from django.db import DatabaseError, DataError, IntegrityError, InternalError, ProgrammingError, connection, transaction
+from django.db import (
+    DatabaseError,
+    DataError,
+    IntegrityError,
+    InternalError,
+    ProgrammingError,
+    connection,
+    transaction,
+)
 
 from orders import observe, stream
 from orders.journal_sql import ACCEPT, RECORD
 from orders.lifecycle import AttemptState, Status
-from orders.models import new_order_id
+from orders.models import Order, new_order_id
 from orders.stream import Event
 
 # What the database answers when a row breaks one of its rules, rather than when it can't be reached.
@@ -88,6 +96,17 @@ class Transition:
     in_doubt: bool | None = None
     cancel_requested: bool = False
 
+    @classmethod
+    def of(cls, order: Order, *, fenced: bool = True, **changes: Any) -> "Transition":
+        """A change of the order as its writer has read it."""
+        return cls(
+            order_id=order.id,
+            from_status=Status(order.status),
+            from_seq=order.last_seq,
+            fence=order.fence if fenced else None,
+            **changes,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Refused:
@@ -114,7 +133,9 @@ def record(transitions: Sequence[Transition]) -> list[Outcome]:
     OperationalError: the writes may or may not have happened, and nothing must be sent on the strength of them.
     """
     if len({transition.order_id for transition in transitions}) != len(transitions):
-        raise ValueError("record() takes one transition per order: in one statement the second would vanish")
+        raise ValueError(
+            "record() takes one transition per order: in one statement the second would vanish"
+        )
     try:
         return _write(transitions)
     except REFUSALS as error:
@@ -134,14 +155,16 @@ def _write(transitions: Sequence[Transition]) -> list[Outcome]:
     return [events.get(transition.order_id) for transition in transitions]
 
 
-def _execute(sql: str, params: list[object]) -> dict[UUID, Event]:
+def _execute(sql: str, params: list[Any]) -> dict[UUID, Event]:
     """Run one statement; announce what it wrote once that is committed."""
     # A savepoint only where a caller has opened a transaction: there a refusal must not spoil the rest.
     guard = transaction.atomic() if connection.in_atomic_block else nullcontext()
     with guard, connection.cursor() as cursor:
         cursor.execute(sql, params)
         events = [
-            Event(account_id, order_id, seq, Status(status), attempt, at, message, json.loads(details))
+            Event(
+                account_id, order_id, seq, Status(status), attempt, at, message, json.loads(details)
+            )
             for account_id, order_id, seq, status, attempt, at, message, details in cursor.fetchall()
         ]
     transaction.on_commit(partial(_announce, events))

@@ -4,6 +4,7 @@ A claim raises the fence, so that every later write of an earlier holder is refu
 """
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -42,12 +43,14 @@ _HELD = """
 
 RENEW = f"""
 WITH held AS ({_HELD})
-UPDATE orders_order o SET due_at = engine_now() + make_interval(secs => %s) FROM held WHERE o.id = held.id RETURNING o.id
+UPDATE orders_order o SET due_at = engine_now() + make_interval(secs => %s)
+FROM held WHERE o.id = held.id RETURNING o.id
 """
 
 RELEASE = f"""
 WITH held AS ({_HELD})
-UPDATE orders_order o SET due_at = engine_now(), fence = o.fence + 1 FROM held WHERE o.id = held.id RETURNING o.id
+UPDATE orders_order o SET due_at = engine_now(), fence = o.fence + 1
+FROM held WHERE o.id = held.id RETURNING o.id
 """
 
 
@@ -79,7 +82,7 @@ def _columns(held: Sequence[Held]) -> tuple[list[UUID], list[int]]:
     return [order_id for order_id, _ in held], [fence for _, fence in held]
 
 
-def _ids(sql: str, params: list[object]) -> list[UUID]:
+def _ids(sql: str, params: list[Any]) -> list[UUID]:
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
         return [row[0] for row in cursor.fetchall()]

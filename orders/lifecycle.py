@@ -13,7 +13,9 @@ class Status(StrEnum):
     PENDING = "pending"  # accepted and durable; any worker
     ROUTING = "routing"  # comparing venues; the worker that holds the lease
     BUILDING = "building"  # a venue is chosen, its transaction is being built; the same
-    SUBMITTED = "submitted"  # the signed bytes are stored and may be on the wire; only the chain's answer
+    SUBMITTED = (
+        "submitted"  # the signed bytes are stored and may be on the wire; only the chain's answer
+    )
     CONFIRMED = "confirmed"  # landed: nobody
     FAILED = "failed"  # will never land: nobody
     CANCELLED = "cancelled"  # will never land, as the client asked: nobody

@@ -1,4 +1,4 @@
-"""What the database keeps: accounts, orders, attempts, events. PostgreSQL is the truth, and guards it with what is here.
+"""What the database keeps: accounts, orders, attempts, events. It guards them with the rules that stand here.
 
 Only `journal` writes an order's status, its attempts and its events.
 """
@@ -51,8 +51,12 @@ class ApiKey(models.Model):
     """A secret that speaks for an account. Only its SHA-256 is kept: the key has 256 random bits, nothing to guess."""
 
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="api_keys")
-    label = models.CharField(max_length=100, help_text="Where the key is used, such as “staging bot”.")
-    prefix = models.CharField(max_length=16, editable=False, help_text="The key's first characters, to tell keys apart.")
+    label = models.CharField(
+        max_length=100, help_text="Where the key is used, such as “staging bot”."
+    )
+    prefix = models.CharField(
+        max_length=16, editable=False, help_text="The key's first characters, to tell keys apart."
+    )
     digest = models.CharField(max_length=64, unique=True, editable=False)
     created_at = models.DateTimeField(db_default=EngineNow(), editable=False)
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -71,12 +75,17 @@ class StreamTicket(models.Model):
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="+")
     expires_at = models.DateTimeField(db_index=True)  # housekeeping: remove_expired_tickets
 
+    def __str__(self) -> str:
+        return f"ticket of {self.account_id}"
+
 
 class Order(models.Model):
     """A swap that a client asked for. Amounts are integers in the token's base units."""
 
     id = models.UUIDField(primary_key=True, default=new_order_id, editable=False)
-    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="orders", db_index=False)
+    account = models.ForeignKey(
+        Account, on_delete=models.PROTECT, related_name="orders", db_index=False
+    )
     client_order_id = models.CharField(max_length=64, null=True)
     order_type = models.CharField(max_length=16, default="market")
     token_in = models.CharField(max_length=16)
@@ -84,48 +93,68 @@ class Order(models.Model):
     amount_in_base = models.DecimalField(max_digits=20, decimal_places=0)
     slippage_bps = models.PositiveSmallIntegerField()
 
-    status = models.CharField(max_length=16, choices=choices(Status), db_default=Status.PENDING.value)
-    last_seq = models.PositiveIntegerField(db_default=1)  # the last event's seq: what a writer must have seen
-    attempt = models.PositiveSmallIntegerField(db_default=0)  # the current attempt's number; 0 before the first
+    status = models.CharField(
+        max_length=16, choices=choices(Status), db_default=Status.PENDING.value
+    )
+    last_seq = models.PositiveIntegerField(
+        db_default=1
+    )  # the last event's seq: what a writer must have seen
+    attempt = models.PositiveSmallIntegerField(
+        db_default=0
+    )  # the current attempt's number; 0 before the first
     cancel_requested_at = models.DateTimeField(null=True)
     in_doubt_since = models.DateTimeField(null=True)
 
     # The lease's end, the back-off's end and the sweep's cursor in one; empty when nothing is left to do.
     due_at = models.DateTimeField(null=True, db_default=EngineNow())
     hinted_at = models.DateTimeField(null=True)  # the last time that the pulse told the workers
-    fence = models.BigIntegerField(db_default=0)  # raised by each claim; a writer with an older one is refused
+    fence = models.BigIntegerField(
+        db_default=0
+    )  # raised by each claim; a writer with an older one is refused
     holder = models.CharField(max_length=120, db_default="")  # the worker that claimed last
     claims = models.PositiveSmallIntegerField(db_default=0)  # since the last event
 
-    min_amount_out_base = models.DecimalField(max_digits=20, decimal_places=0, null=True)  # the first attempt's
+    min_amount_out_base = models.DecimalField(
+        max_digits=20, decimal_places=0, null=True
+    )  # the first attempt's
     selected_dex = models.CharField(max_length=32, db_default="")
     tx_hash = models.CharField(max_length=88, db_default="")
     amount_out_base = models.DecimalField(max_digits=20, decimal_places=0, null=True)
     error_code = models.CharField(max_length=40, db_default="")
     error_message = models.TextField(db_default="")
-    error_retryable = models.BooleanField(db_default=False)  # would the same order, placed again, have a chance?
+    error_retryable = models.BooleanField(
+        db_default=False
+    )  # would the same order, placed again, have a chance?
 
     created_at = models.DateTimeField(db_default=EngineNow())
     updated_at = models.DateTimeField(db_default=EngineNow())  # the last event's time, by trigger
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["account", "client_order_id"], name="client_order_id_once_per_account"),
+            models.UniqueConstraint(
+                fields=["account", "client_order_id"], name="client_order_id_once_per_account"
+            ),
             models.CheckConstraint(condition=Q(amount_in_base__gt=0), name="amount_in_is_positive"),
-            models.CheckConstraint(condition=Q(slippage_bps__lte=10_000), name="slippage_is_a_share"),
+            models.CheckConstraint(
+                condition=Q(slippage_bps__lte=10_000), name="slippage_is_a_share"
+            ),
             models.CheckConstraint(condition=~Q(token_in=F("token_out")), name="tokens_differ"),
-            models.CheckConstraint(condition=Q(status__in=[s.value for s in Status]), name="order_status_is_known"),
+            models.CheckConstraint(
+                condition=Q(status__in=[s.value for s in Status]), name="order_status_is_known"
+            ),
             models.CheckConstraint(
                 condition=Q(status__in=sql_list(TERMINAL), due_at__isnull=True)
                 | Q(~Q(status__in=sql_list(TERMINAL)), due_at__isnull=False),
                 name="due_unless_terminal",
             ),
             models.CheckConstraint(
-                condition=~Q(status=Status.CONFIRMED.value) | Q(~Q(tx_hash=""), amount_out_base__isnull=False),
+                condition=~Q(status=Status.CONFIRMED.value)
+                | Q(~Q(tx_hash=""), amount_out_base__isnull=False),
                 name="confirmed_has_a_receipt",
             ),
             models.CheckConstraint(
-                condition=~Q(status=Status.FAILED.value) | ~Q(error_code=""), name="failed_has_an_error_code"
+                condition=~Q(status=Status.FAILED.value) | ~Q(error_code=""),
+                name="failed_has_an_error_code",
             ),
         ]
         indexes = [
@@ -135,7 +164,9 @@ class Order(models.Model):
             models.Index(fields=["account", "-id"], name="order_of_account"),
             # the console's search across accounts
             models.Index(
-                fields=["client_order_id"], condition=Q(client_order_id__isnull=False), name="order_client_order_id"
+                fields=["client_order_id"],
+                condition=Q(client_order_id__isnull=False),
+                name="order_client_order_id",
             ),
         ]
         triggers = [
@@ -147,7 +178,9 @@ class Order(models.Model):
             pgtrigger.FSM(
                 name="legal_status",
                 field="status",
-                transitions=[(status.value, successor.value) for status, successor in legal_pairs()],
+                transitions=[
+                    (status.value, successor.value) for status, successor in legal_pairs()
+                ],
                 condition=pgtrigger.Q(old__status__df=pgtrigger.F("new__status")),
             ),
             pgtrigger.Protect(
@@ -175,10 +208,14 @@ class Order(models.Model):
 class OrderAttempt(models.Model):
     """One try at an order: what was quoted, what was signed, what came of it. At most one is alive at a time."""
 
-    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="attempts", db_index=False)
+    order = models.ForeignKey(
+        Order, on_delete=models.PROTECT, related_name="attempts", db_index=False
+    )
     number = models.PositiveSmallIntegerField()
     state = models.CharField(max_length=16, choices=choices(AttemptState))
-    quotes = models.JSONField(db_default=[])  # every venue's, with why it lost: see execution.quotes_as_json
+    quotes = models.JSONField(
+        db_default=[]
+    )  # every venue's, with why it lost: see execution.quotes_as_json
     venue = models.CharField(max_length=32, db_default="")
     pool = models.CharField(max_length=44, db_default="")
     min_amount_out_base = models.DecimalField(max_digits=20, decimal_places=0, null=True)
@@ -186,7 +223,9 @@ class OrderAttempt(models.Model):
     signed_bytes = models.BinaryField(null=True)
     last_valid_block_height = models.BigIntegerField(null=True)
     genesis_hash = models.CharField(max_length=44, db_default="")
-    signed_slot = models.BigIntegerField(null=True)  # a node without history back to here can't prove death
+    signed_slot = models.BigIntegerField(
+        null=True
+    )  # a node without history back to here can't prove death
     proof = models.JSONField(null=True)  # of death: what was asked and what was answered
     amount_out_base = models.DecimalField(max_digits=20, decimal_places=0, null=True)
     error_code = models.CharField(max_length=40, db_default="")
@@ -197,11 +236,20 @@ class OrderAttempt(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["order", "number"], name="attempt_number_once_per_order"),
-            models.CheckConstraint(condition=Q(state__in=[s.value for s in AttemptState]), name="attempt_state_is_known"),
+            models.UniqueConstraint(
+                fields=["order", "number"], name="attempt_number_once_per_order"
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=[s.value for s in AttemptState]),
+                name="attempt_state_is_known",
+            ),
             models.CheckConstraint(
                 condition=~Q(state__in=["sent", "in_doubt", "confirmed", "dead"])
-                | Q(signature__isnull=False, signed_bytes__isnull=False, last_valid_block_height__isnull=False),
+                | Q(
+                    signature__isnull=False,
+                    signed_bytes__isnull=False,
+                    last_valid_block_height__isnull=False,
+                ),
                 name="sent_bytes_are_stored",
             ),
         ]
@@ -213,7 +261,9 @@ class OrderAttempt(models.Model):
                 & (
                     pgtrigger.Q(old__signature__df=pgtrigger.F("new__signature"))
                     | pgtrigger.Q(old__signed_bytes__df=pgtrigger.F("new__signed_bytes"))
-                    | pgtrigger.Q(old__last_valid_block_height__df=pgtrigger.F("new__last_valid_block_height"))
+                    | pgtrigger.Q(
+                        old__last_valid_block_height__df=pgtrigger.F("new__last_valid_block_height")
+                    )
                 ),
             )
         ]
@@ -225,7 +275,9 @@ class OrderAttempt(models.Model):
 class OrderEvent(models.Model):
     """One change of an order, for ever. `details` holds what only some messages carry, ready for the wire."""
 
-    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="events", db_index=False)
+    order = models.ForeignKey(
+        Order, on_delete=models.PROTECT, related_name="events", db_index=False
+    )
     seq = models.PositiveIntegerField()
     from_status = models.CharField(max_length=16, null=True)
     status = models.CharField(max_length=16, choices=choices(Status))
@@ -240,14 +292,19 @@ class OrderEvent(models.Model):
             models.CheckConstraint(
                 condition=Q(from_status__isnull=True, status=Status.PENDING.value, seq=1)
                 | Q(
-                    *(Q(from_status=status.value, status=successor.value) for status, successor in legal_pairs()),
+                    *(
+                        Q(from_status=status.value, status=successor.value)
+                        for status, successor in legal_pairs()
+                    ),
                     _connector=Q.OR,
                 )
                 & Q(seq__gt=1),
                 name="event_is_a_legal_transition",
             ),
         ]
-        triggers = [pgtrigger.Protect(name="append_only", operation=pgtrigger.Update | pgtrigger.Delete)]
+        triggers = [
+            pgtrigger.Protect(name="append_only", operation=pgtrigger.Update | pgtrigger.Delete)
+        ]
 
     def __str__(self) -> str:
         return f"{self.order_id}#{self.seq} {self.status}"

@@ -45,7 +45,9 @@ def in_doubt(*, order_id: UUID, attempt: int, reason: str) -> None:
 
 
 def lease_lost(*, order_ids: list[UUID]) -> None:
-    log.warning("lease.lost", count=len(order_ids), order_ids=[str(order_id) for order_id in order_ids[:5]])
+    log.warning(
+        "lease.lost", count=len(order_ids), order_ids=[str(order_id) for order_id in order_ids[:5]]
+    )
 
 
 def pulse_started(*, holder: str) -> None:

@@ -27,7 +27,9 @@ class Pulse:
     def __init__(self) -> None:
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
-        self._own_threads = ThreadPoolExecutor(settings.WORKER_CONCURRENCY, thread_name_prefix="pulse-execute")
+        self._own_threads = ThreadPoolExecutor(
+            settings.WORKER_CONCURRENCY, thread_name_prefix="pulse-execute"
+        )
         self._own: list[Future[None]] = []
 
     def start(self) -> None:
@@ -36,7 +38,9 @@ class Pulse:
             (self.renew, lambda: settings.LEASE_S / 3),
             (self.sweep, lambda: settings.SWEEP_INTERVAL_S * random.uniform(0.75, 1.25)),
         ):
-            thread = threading.Thread(target=self._repeat, args=[beat, interval_s], name=f"pulse-{beat.__name__}")
+            thread = threading.Thread(
+                target=self._repeat, args=[beat, interval_s], name=f"pulse-{beat.__name__}"
+            )
             thread.daemon = True
             thread.start()
             self._threads.append(thread)
@@ -51,7 +55,9 @@ class Pulse:
         try:
             released = leases.release(inflight.here.held())
             observe.pulse_stopped(released=len(released))
-        except Exception as error:  # the process's edge: without PostgreSQL the leases end by themselves
+        except (
+            Exception
+        ) as error:  # the process's edge: without PostgreSQL the leases end by themselves
             observe.pulse_failed(task="release", error=error)
 
     def confirm(self) -> None:

@@ -1,4 +1,7 @@
-"""What follows an attempt that came to nothing: another one after a back-off, or the end. The journal keeps the count."""
+"""What follows an attempt that came to nothing: another one after a back-off, or the end.
+
+The journal keeps the count.
+"""
 
 import random
 from collections.abc import Callable
@@ -9,7 +12,7 @@ from orders.models import Order
 from orders.stream import error_as_json
 
 MAX_ATTEMPTS = 4
-BACK_OFF_S = 1.0
+BACK_OFF_S = 1
 
 
 class RetryDue(Exception):
@@ -18,7 +21,7 @@ class RetryDue(Exception):
 
 def back_off_s(attempt: int, *, jitter: Callable[[], float] = random.random) -> float:
     """1 s, 2 s, 4 s after the first, second, third attempt, each × 0.8–1.0, so that no herd returns at once."""
-    return BACK_OFF_S * 2 ** (attempt - 1) * (0.8 + 0.2 * jitter())
+    return float(BACK_OFF_S * 2 ** (attempt - 1) * (0.8 + 0.2 * jitter()))
 
 
 def after_failure(
@@ -37,13 +40,11 @@ def after_failure(
         exhausted = f"All {MAX_ATTEMPTS} attempts came to nothing. The last: {sentence}"
         return _failed(order, code, exhausted, retryable=True, ended=ended)
     delay_s = back_off_s(order.attempt)
-    return Transition(
-        order_id=order.id,
-        from_status=Status(order.status),
-        from_seq=order.last_seq,
-        fence=order.fence,
+    return Transition.of(
+        order,
         status=Status.ROUTING,
-        message=f"Attempt {order.attempt} came to nothing: {sentence} Attempt {order.attempt + 1} follows in {delay_s:.1f} s.",
+        message=f"Attempt {order.attempt} came to nothing: {sentence} "
+        f"Attempt {order.attempt + 1} follows in {delay_s:.1f} s.",
         due_in_s=delay_s,
         details={"error": error_as_json(code, sentence, retryable=True)},
         attempt=ended,
@@ -56,11 +57,8 @@ def after_failure(
 def _failed(
     order: Order, code: str, sentence: str, *, retryable: bool, ended: AttemptChange | None
 ) -> Transition:
-    return Transition(
-        order_id=order.id,
-        from_status=Status(order.status),
-        from_seq=order.last_seq,
-        fence=order.fence,
+    return Transition.of(
+        order,
         status=Status.FAILED,
         message=sentence,
         due_in_s=None,
@@ -74,11 +72,8 @@ def _failed(
 
 
 def _cancelled(order: Order, sentence: str, ended: AttemptChange | None) -> Transition:
-    return Transition(
-        order_id=order.id,
-        from_status=Status(order.status),
-        from_seq=order.last_seq,
-        fence=order.fence,
+    return Transition.of(
+        order,
         status=Status.CANCELLED,
         message=sentence,
         due_in_s=None,

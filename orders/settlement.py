@@ -1,8 +1,8 @@
 """What became of the transactions that this process sent: asked in bulk, written in bulk, resent while they can land.
 
-`confirmed` needs an error-free landing. Another attempt, or `failed`, needs proof that the transaction is dead: an error
-at `finalized`; or a finalized height past its last valid one, and then a null from a node that has the whole history.
-Anything else is not known, and is shown as in doubt once waiting alone can't settle it.
+`confirmed` needs an error-free landing. Another attempt, or `failed`, needs proof that the transaction is dead: an
+error at `finalized`; or a finalized height past its last valid one, and then a null from a node that has the whole
+history. Anything else is not known, and is shown as in doubt once waiting alone can't settle it.
 """
 
 import time
@@ -22,7 +22,13 @@ from orders.lifecycle import AttemptState, Status
 from orders.models import Order
 from orders.retries import after_failure
 from orders.stream import Event, executed_price, rfc3339
-from routing.chain import MAX_SIGNATURES_PER_CALL, Head, LandedTransaction, SignatureStatus, Statuses
+from routing.chain import (
+    MAX_SIGNATURES_PER_CALL,
+    Head,
+    LandedTransaction,
+    SignatureStatus,
+    Statuses,
+)
 from routing.tokens import from_base
 from routing.venue import RoutingError
 
@@ -131,8 +137,12 @@ def _verdicts(sents: Sequence[Sent], desk: TradingDesk) -> Iterator[tuple[str, V
     if unseen:
         # The head first: a null counts only if it was answered after the height was past.
         head = desk.chain.head()
-        expired = [sent for sent in unseen if head.finalized_block_height > sent.last_valid_block_height]
-        yield from ((sent.signature, Unknown(can_land=True)) for sent in unseen if sent not in expired)
+        expired = [
+            sent for sent in unseen if head.finalized_block_height > sent.last_valid_block_height
+        ]
+        yield from (
+            (sent.signature, Unknown(can_land=True)) for sent in unseen if sent not in expired
+        )
         if expired:
             history = desk.chain.statuses([sent.signature for sent in expired], search_history=True)
             for sent, status in zip(expired, history.statuses, strict=True):
@@ -168,9 +178,13 @@ def _of_failure(sent: Sent, status: SignatureStatus) -> Verdict:
 def _of_absence(sent: Sent, head: Head, history: Statuses) -> Verdict:
     """Expired, and the node knows nothing of it: proof of death only if that node would have known."""
     if head.genesis_hash != sent.genesis_hash:
-        return Unknown(doubt="The node is on another cluster than the one the transaction was signed for.")
+        return Unknown(
+            doubt="The node is on another cluster than the one the transaction was signed for."
+        )
     if max(head.first_available_slot, history.first_available_slot) > sent.signed_slot:
-        return Unknown(doubt="The node has no history back to the slot in which the transaction was signed.")
+        return Unknown(
+            doubt="The node has no history back to the slot in which the transaction was signed."
+        )
     if history.slot < head.finalized_slot:
         return Unknown(doubt="The node lags behind the slot in which the transaction expired.")
     return Dead(
@@ -226,8 +240,10 @@ def _still_ours(order: Order | None, sent: Sent) -> Order | None:
 
 
 def _caught_up(behind: Sequence[Sent]) -> list[Sent]:
-    """Somebody wrote in between, say a cancel request. Whoever still has its lease asks again, knowing the newer seq."""
-    orders = {order.id: order for order in Order.objects.filter(id__in=[sent.order_id for sent in behind])}
+    """Somebody wrote in between, say a cancel request. Who still has the lease asks again, knowing the newer seq."""
+    orders = {
+        order.id: order for order in Order.objects.filter(id__in=[sent.order_id for sent in behind])
+    }
     ours = [sent for sent in behind if _still_ours(orders.get(sent.order_id), sent)]
     for sent in ours:
         sent.last_seq = orders[sent.order_id].last_seq
@@ -255,21 +271,28 @@ def _confirmed(sent: Sent, receipt: LandedTransaction) -> Transition:
                 swap.token_in, receipt.amount_in_base, swap.token_out, receipt.amount_out_base
             ),
         },
-        attempt=AttemptChange(state=AttemptState.CONFIRMED, amount_out_base=receipt.amount_out_base),
+        attempt=AttemptChange(
+            state=AttemptState.CONFIRMED, amount_out_base=receipt.amount_out_base
+        ),
         amount_out_base=receipt.amount_out_base,
         in_doubt=False,
     )
 
 
 def _died(order: Order, verdict: Dead) -> Transition:
-    sentence = SENTENCES.get(verdict.code, f"The swap landed with the error {verdict.code} and moved nothing.")
+    sentence = SENTENCES.get(
+        verdict.code, f"The swap landed with the error {verdict.code} and moved nothing."
+    )
     return after_failure(
         order,
         code=verdict.code,
         sentence=sentence,
         retryable=True,
         ended=AttemptChange(
-            state=AttemptState.DEAD, error_code=verdict.code, error_message=sentence, proof=verdict.proof
+            state=AttemptState.DEAD,
+            error_code=verdict.code,
+            error_message=sentence,
+            proof=verdict.proof,
         ),
     )
 
@@ -285,7 +308,10 @@ def _doubted(sent: Sent, reason: str) -> Transition:
         message=f"The outcome can't be known yet. {reason} Asking again until it is.",
         due_in_s=None,
         details={
-            "inDoubt": {"since": rfc3339(since), "nextCheckAt": rfc3339(since + timedelta(seconds=ASK_AGAIN_S))}
+            "inDoubt": {
+                "since": rfc3339(since),
+                "nextCheckAt": rfc3339(since + timedelta(seconds=ASK_AGAIN_S)),
+            }
         },
         attempt=AttemptChange(state=AttemptState.IN_DOUBT),
         in_doubt=True,

@@ -81,10 +81,13 @@ def error_as_json(code: str, message: str, *, retryable: bool) -> dict[str, Any]
     return {"code": code, "message": message, "retryable": retryable}
 
 
-def executed_price(token_in: Token, amount_in_base: int, token_out: Token, amount_out_base: int) -> str:
+def executed_price(
+    token_in: Token, amount_in_base: int, token_out: Token, amount_out_base: int
+) -> str:
     """Whole tokens out for one whole token in, to 12 significant digits, half to even."""
     price = Context(prec=12).divide(
-        Decimal(amount_out_base).scaleb(-token_out.decimals), Decimal(amount_in_base).scaleb(-token_in.decimals)
+        Decimal(amount_out_base).scaleb(-token_out.decimals),
+        Decimal(amount_in_base).scaleb(-token_in.decimals),
     )
     return f"{price.normalize():f}"
 
@@ -106,7 +109,9 @@ def publish(events: Sequence[Event]) -> None:
             [str(event.order_id), event.seq, event.is_final, as_text(event.as_json())]
         )
     for account_id, rows in by_account.items():
-        _outbox.send(group_of(account_id), {"type": GROUP_MESSAGE, "account": account_id, "events": rows})
+        _outbox.send(
+            group_of(account_id), {"type": GROUP_MESSAGE, "account": account_id, "events": rows}
+        )
 
 
 class _Outbox:

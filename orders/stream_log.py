@@ -55,16 +55,21 @@ def events_after(heard: Mapping[UUID, int]) -> list[Event]:
     with connection.cursor() as cursor:
         cursor.execute(EVENTS_AFTER, [list(heard), list(heard.values())])
         return [
-            Event(account_id, order_id, seq, Status(status), attempt, at, message, json.loads(details))
+            Event(
+                account_id, order_id, seq, Status(status), attempt, at, message, json.loads(details)
+            )
             for account_id, order_id, seq, status, attempt, at, message, details in cursor.fetchall()
         ]
 
 
-def last_seqs(order_ids: Sequence[UUID], newer_than: Mapping[int, UUID]) -> list[tuple[int, UUID, int]]:
+def last_seqs(
+    order_ids: Sequence[UUID], newer_than: Mapping[int, UUID]
+) -> list[tuple[int, UUID, int]]:
     """(account, order, last seq) of these orders, and of each account's orders from an id on."""
     with connection.cursor() as cursor:
         cursor.execute(LAST_SEQS, [list(order_ids), list(newer_than), list(newer_than.values())])
-        return cursor.fetchall()
+        rows: list[tuple[int, UUID, int]] = cursor.fetchall()
+        return rows
 
 
 def open_orders(account_id: int, *, since: datetime | None) -> list[Order]:

@@ -23,7 +23,9 @@ class Line:
 
     @classmethod
     def of(cls, event: Event) -> "Line":
-        return cls(event.account_id, event.order_id, event.seq, event.is_final, as_text(event.as_json()))
+        return cls(
+            event.account_id, event.order_id, event.seq, event.is_final, as_text(event.as_json())
+        )
 
 
 @dataclass(eq=False, slots=True)

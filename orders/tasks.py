@@ -1,6 +1,7 @@
 """Celery's side: the task that executes an order, the hints that wake it, and beat's housekeeping.
 
-A hint is a message that may be lost, late or doubled: the claim decides who executes, the sweep finds what nobody heard.
+A hint is a message that may be lost, late or doubled: the claim decides who executes, the sweep finds what nobody
+heard.
 """
 
 import queue
@@ -36,7 +37,7 @@ def execute_order(order_id: str) -> None:
 
 def hint(order_id: UUID, *, after_s: float = 0.0) -> None:
     """Tell the workers that an order is (or will be) due. Raises one of BROKER_AWAY."""
-    execute_order.apply_async((str(order_id),), countdown=after_s or None)
+    execute_order.apply_async((str(order_id),), countdown=after_s)
 
 
 def hint_soon(order_id: UUID) -> None:
@@ -56,7 +57,9 @@ def _pass_on(hints: "queue.SimpleQueue[UUID]") -> None:
         order_id = hints.get()
         try:
             hint(order_id)
-        except Exception as error:  # the thread's edge: the sweep does what these hints would have done
+        except (
+            Exception
+        ) as error:  # the thread's edge: the sweep does what these hints would have done
             observe.hint_failed(error=error)
             time.sleep(PAUSE_AFTER_FAILURE_S)
             while not hints.empty():

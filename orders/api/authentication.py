@@ -37,6 +37,13 @@ class Caller:
         self.pk = account.pk
 
 
+def account_of(request: Request) -> Account:
+    """Whose request this is. Only behind IsAuthenticated."""
+    caller: object = request.user
+    assert isinstance(caller, Caller)
+    return caller.account
+
+
 class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """How the OpenAPI document describes it."""
 

@@ -18,17 +18,15 @@ class AmountField(serializers.Field[Decimal, Any, str, Any]):
     """A positive decimal, as a string ("1.5") or as a number, whose digits are taken as written."""
 
     default_error_messages = {
-        "not_a_decimal": "must be a positive decimal string such as \"1.5\".",
+        "not_a_decimal": 'must be a positive decimal string such as "1.5".',
         "not_positive": "must be greater than 0.",
     }
 
     def to_internal_value(self, data: Any) -> Decimal:
-        if isinstance(data, str) and DECIMAL.fullmatch(data):
-            amount = Decimal(data)
-        elif isinstance(data, (int, Decimal)) and not isinstance(data, bool):
-            amount = Decimal(data)
-        else:
+        is_number = isinstance(data, (int, Decimal)) and not isinstance(data, bool)
+        if not is_number and not (isinstance(data, str) and DECIMAL.fullmatch(data)):
             self.fail("not_a_decimal")
+        amount = Decimal(data)
         if amount <= 0:
             self.fail("not_positive")
         return amount
@@ -37,7 +35,7 @@ class AmountField(serializers.Field[Decimal, Any, str, Any]):
 @extend_schema_field(OpenApiTypes.STR)
 class TokenField(serializers.Field[str, Any, str, Any]):
     default_error_messages = {
-        "not_a_string": "must be a token's symbol, such as \"SOL\".",
+        "not_a_string": 'must be a token\'s symbol, such as "SOL".',
         "unknown_token": "{symbol} is not listed; GET /api/tokens shows what is.",
     }
 
@@ -78,7 +76,14 @@ class KnownFieldsSerializer(serializers.Serializer[Any]):
         if unknown:
             known = ", ".join(self.fields)
             raise serializers.ValidationError(
-                {str(name)[:64]: [serializers.ErrorDetail(f"is not a field here; known are {known}.", "unknown_field")] for name in unknown}
+                {
+                    str(name)[:64]: [
+                        serializers.ErrorDetail(
+                            f"is not a field here; known are {known}.", "unknown_field"
+                        )
+                    ]
+                    for name in unknown
+                }
             )
         values: dict[str, Any] = super().to_internal_value(data)
         return values

@@ -51,10 +51,18 @@ class OrderFilter(KnownFieldsSerializer):
     pair = PairField(required=False, help_text="tokenIn/tokenOut, like SOL/USDC.")
     venue = VenueField(required=False, help_text="The chosen venue, like raydium.")
     clientOrderId = serializers.CharField(required=False, max_length=64)
-    createdAfter = serializers.DateTimeField(required=False, help_text="Accepted at or after this time.")
-    createdBefore = serializers.DateTimeField(required=False, help_text="Accepted before this time.")
-    limit = serializers.IntegerField(required=False, min_value=1, max_value=MAX_PAGE, help_text="Page size.")
-    cursor = serializers.CharField(required=False, help_text="From `next` or `previous` of another page.")
+    createdAfter = serializers.DateTimeField(
+        required=False, help_text="Accepted at or after this time."
+    )
+    createdBefore = serializers.DateTimeField(
+        required=False, help_text="Accepted before this time."
+    )
+    limit = serializers.IntegerField(
+        required=False, min_value=1, max_value=MAX_PAGE, help_text="Page size."
+    )
+    cursor = serializers.CharField(
+        required=False, help_text="From `next` or `previous` of another page."
+    )
 
     def narrow(self, orders: QuerySet[Order]) -> QuerySet[Order]:
         """The orders that the (valid) parameters ask for."""
@@ -83,10 +91,11 @@ class OrderPages(CursorPagination):
     max_page_size = MAX_PAGE
 
     def paginate_queryset(
-        self, queryset: QuerySet[Order], request: Request, view: APIView | None = None
-    ) -> list[Order] | None:
+        self, queryset: Any, request: Request, view: APIView | None = None
+    ) -> list[Any] | None:
         try:
-            return super().paginate_queryset(queryset, request, view)
+            page: list[Any] | None = super().paginate_queryset(queryset, request, view)
+            return page
         except (NotFound, ValueError) as error:
             raise self._broken() from error
 
@@ -100,7 +109,14 @@ class OrderPages(CursorPagination):
         return cursor
 
     def _broken(self) -> Problem:
-        return Problem(400, "INVALID_CURSOR", "must come from `next` or `previous` of another page.", field="cursor")
+        return Problem(
+            400,
+            "INVALID_CURSOR",
+            "must come from `next` or `previous` of another page.",
+            field="cursor",
+        )
 
     def get_paginated_response(self, data: Any) -> Response:
-        return Response({"orders": data, "next": self.get_next_link(), "previous": self.get_previous_link()})
+        return Response(
+            {"orders": data, "next": self.get_next_link(), "previous": self.get_previous_link()}
+        )

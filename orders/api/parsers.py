@@ -17,7 +17,10 @@ class StrictJSONParser(BaseParser):
     media_type = "application/json"
 
     def parse(
-        self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+        self,
+        stream: IO[bytes],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         return parse_object(stream.read(settings.MAX_BODY_BYTES + 1))
 
@@ -25,12 +28,17 @@ class StrictJSONParser(BaseParser):
 def parse_object(body: bytes) -> dict[str, Any]:
     """Raises Problem: BODY_TOO_LARGE (413), EMPTY_BODY, INVALID_JSON or NOT_AN_OBJECT (400)."""
     if len(body) > settings.MAX_BODY_BYTES:
-        raise Problem(413, "BODY_TOO_LARGE", f"The body may have at most {settings.MAX_BODY_BYTES} bytes.")
+        raise Problem(
+            413, "BODY_TOO_LARGE", f"The body may have at most {settings.MAX_BODY_BYTES} bytes."
+        )
     if not body.strip():
         raise Problem(400, "EMPTY_BODY", "The body is empty; send a JSON object.")
     try:
         parsed = json.loads(
-            body.decode(), parse_float=Decimal, parse_constant=_refuse_constant, object_pairs_hook=_unique_keys
+            body.decode(),
+            parse_float=Decimal,
+            parse_constant=_refuse_constant,
+            object_pairs_hook=_unique_keys,
         )
     except UnicodeDecodeError:
         raise Problem(400, "INVALID_JSON", "The body is not UTF-8.") from None

@@ -38,10 +38,14 @@ def order_as_json(order: Order) -> dict[str, Any]:
 def order_with_history_as_json(order: Order) -> dict[str, Any]:
     """One order with its attempts and its events, each in their order."""
     token_out = TOKENS[order.token_out]
-    events = [Event.from_row(row, account_id=order.account_id) for row in order.events.order_by("seq")]
+    events = [
+        Event.from_row(row, account_id=order.account_id) for row in order.events.order_by("seq")
+    ]
     return {
         **order_as_json(order),
-        "attempts": [_attempt_as_json(attempt, token_out) for attempt in order.attempts.order_by("number")],
+        "attempts": [
+            _attempt_as_json(attempt, token_out) for attempt in order.attempts.order_by("number")
+        ],
         "events": [event.as_json() for event in events],
     }
 
@@ -57,7 +61,9 @@ def _attempt_as_json(attempt: OrderAttempt, token_out: Token) -> dict[str, Any]:
         "amountOut": _amount(attempt.amount_out_base, token_out),
         "txHash": attempt.signature,
         "lastValidBlockHeight": attempt.last_valid_block_height,
-        "error": {"code": attempt.error_code, "message": attempt.error_message} if attempt.error_code else None,
+        "error": {"code": attempt.error_code, "message": attempt.error_message}
+        if attempt.error_code
+        else None,
         "proof": attempt.proof,
         "startedAt": rfc3339(attempt.started_at),
         "sentAt": rfc3339(attempt.sent_at) if attempt.sent_at else None,
@@ -72,7 +78,9 @@ def _amount(amount_base: Decimal | None, token: Token) -> str | None:
 def _executed_price(order: Order, token_in: Token, token_out: Token) -> str | None:
     if order.amount_out_base is None:
         return None
-    return executed_price(token_in, int(order.amount_in_base), token_out, int(order.amount_out_base))
+    return executed_price(
+        token_in, int(order.amount_in_base), token_out, int(order.amount_out_base)
+    )
 
 
 def _error(order: Order) -> dict[str, Any] | None:
@@ -84,4 +92,7 @@ def _error(order: Order) -> dict[str, Any] | None:
 def _in_doubt(order: Order) -> dict[str, Any] | None:
     if order.in_doubt_since is None:
         return None
-    return {"since": rfc3339(order.in_doubt_since), "nextCheckAt": rfc3339(order.due_at) if order.due_at else None}
+    return {
+        "since": rfc3339(order.in_doubt_since),
+        "nextCheckAt": rfc3339(order.due_at) if order.due_at else None,
+    }

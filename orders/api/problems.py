@@ -61,7 +61,8 @@ class Problem(exceptions.APIException):
         }
         if self.errors:
             document["errors"] = [
-                {"field": error.field, "code": error.code, "message": error.message} for error in self.errors
+                {"field": error.field, "code": error.code, "message": error.message}
+                for error in self.errors
             ]
         return document
 
@@ -72,7 +73,10 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
     if problem.status == 500:
         observe.request_failed(path=context["request"].path, error=error)
     return Response(
-        problem.as_json(), status=problem.status, headers=problem.headers or None, content_type=CONTENT_TYPE
+        problem.as_json(),
+        status=problem.status,
+        headers=problem.headers or None,
+        content_type=CONTENT_TYPE,
     )
 
 
@@ -84,7 +88,10 @@ def as_problem(error: Exception) -> Problem:
             return _invalid(error)
         case exceptions.NotAuthenticated() | exceptions.AuthenticationFailed():
             return Problem(
-                401, "NOT_AUTHENTICATED", _sentence(error), headers={"WWW-Authenticate": 'Bearer realm="orders"'}
+                401,
+                "NOT_AUTHENTICATED",
+                _sentence(error),
+                headers={"WWW-Authenticate": 'Bearer realm="orders"'},
             )
         case exceptions.MethodNotAllowed():
             return Problem(405, "METHOD_NOT_ALLOWED", _sentence(error))
@@ -121,8 +128,11 @@ def _invalid(error: exceptions.ValidationError) -> Problem:
         FieldError(field=str(field), code=str(item.code).upper(), message=str(item))
         for field, items in details.items()
         for item in (items if isinstance(items, list) else [items])
+        if isinstance(item, exceptions.ErrorDetail)
     ]
-    return Problem(400, "VALIDATION_FAILED", " ".join(f"{e.field}: {e.message}" for e in errors), errors=errors)
+    return Problem(
+        400, "VALIDATION_FAILED", " ".join(f"{e.field}: {e.message}" for e in errors), errors=errors
+    )
 
 
 def _sentence(error: exceptions.APIException) -> str:
@@ -152,7 +162,9 @@ def handler403(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def handler500(request: HttpRequest) -> HttpResponse:
     if _is_api(request):
-        return _as_response(Problem(500, "INTERNAL", "Something went wrong on our side.", retryable=True))
+        return _as_response(
+            Problem(500, "INTERNAL", "Something went wrong on our side.", retryable=True)
+        )
     return defaults.server_error(request)
 
 

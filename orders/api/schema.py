@@ -33,7 +33,7 @@ class ProblemDocument(serializers.Serializer[Any]):
     code = serializers.CharField()
     detail = serializers.CharField()
     retryable = serializers.BooleanField()
-    errors = FieldErrorDocument(many=True, required=False)
+    errors = FieldErrorDocument(many=True, required=False)  # type: ignore[assignment]
 
 
 class InDoubtDocument(serializers.Serializer[Any]):
@@ -126,12 +126,17 @@ EXECUTE: dict[str, Any] = {
     "request": SubmitSerializer,
     "parameters": [
         OpenApiParameter(
-            "Idempotency-Key", str, OpenApiParameter.HEADER, description="The same as clientOrderId in the body."
+            "Idempotency-Key",
+            str,
+            OpenApiParameter.HEADER,
+            description="The same as clientOrderId in the body.",
         )
     ],
     "responses": {
         201: OpenApiResponse(PlacedOrderDocument, description="Accepted, durably."),
-        200: OpenApiResponse(PlacedOrderDocument, description="Accepted earlier under this clientOrderId."),
+        200: OpenApiResponse(
+            PlacedOrderDocument, description="Accepted earlier under this clientOrderId."
+        ),
         400: problem("Something is wrong with the body; `errors` names the fields."),
         413: problem("The body is too large."),
         415: problem("The body is not application/json."),
@@ -167,7 +172,9 @@ CANCEL: dict[str, Any] = {
     "tags": ["orders"],
     "request": None,
     "responses": {
-        202: OpenApiResponse(OrderDocument, description="Cancelled, or asked for: the stream tells which."),
+        202: OpenApiResponse(
+            OrderDocument, description="Cancelled, or asked for: the stream tells which."
+        ),
         409: problem("The order has ended already."),
         **UNKNOWN_ORDER,
         **REFUSED,
@@ -179,7 +186,8 @@ STREAM_TICKET: dict[str, Any] = {
     "request": None,
     "responses": {
         201: inline_serializer(
-            "StreamTicket", {"ticket": serializers.CharField(), "expiresAt": serializers.DateTimeField()}
+            "StreamTicket",
+            {"ticket": serializers.CharField(), "expiresAt": serializers.DateTimeField()},
         ),
         **REFUSED,
     },

@@ -8,7 +8,13 @@ from django.conf import settings
 from rest_framework import serializers
 
 from orders import intake
-from orders.api.fields import AmountField, KnownFieldsSerializer, StrictCharField, StrictIntegerField, TokenField
+from orders.api.fields import (
+    AmountField,
+    KnownFieldsSerializer,
+    StrictCharField,
+    StrictIntegerField,
+    TokenField,
+)
 from orders.api.parsers import parse_object
 from orders.api.problems import Problem
 from orders.intake import Placed
@@ -26,7 +32,9 @@ class SubmitSerializer(KnownFieldsSerializer):
 
     tokenIn = TokenField(help_text="The symbol of the token to give.")
     tokenOut = TokenField(help_text="The symbol of the token to receive.")
-    amount = AmountField(help_text="How much of tokenIn, in whole tokens, as a decimal string: \"1.5\".")
+    amount = AmountField(
+        help_text='How much of tokenIn, in whole tokens, as a decimal string: "1.5".'
+    )
     orderType = serializers.ChoiceField(choices=["market"])
     slippageBps = StrictIntegerField(
         min_value=0,
@@ -50,20 +58,32 @@ class SubmitSerializer(KnownFieldsSerializer):
     def _amount_in_base(self, amount: Decimal, symbol: str) -> int:
         token = TOKENS[symbol]
         if amount > settings.MAX_ORDER_AMOUNT:
-            raise _field_error("amount", "too_large", f"may be at most {settings.MAX_ORDER_AMOUNT:f}.")
+            raise _field_error(
+                "amount", "too_large", f"may be at most {settings.MAX_ORDER_AMOUNT:f}."
+            )
         if -int(amount.as_tuple().exponent) > token.decimals:
-            raise _field_error("amount", "too_many_decimals", f"may have at most {token.decimals} decimals for {symbol}.")
+            raise _field_error(
+                "amount",
+                "too_many_decimals",
+                f"may have at most {token.decimals} decimals for {symbol}.",
+            )
         amount_in_base = to_base(amount, token)
         if amount_in_base >= 2**64:
             most = from_base(2**64 - 1, token)
-            raise _field_error("amount", "too_large", f"may be at most {most}, the most a swap of {symbol} can carry.")
+            raise _field_error(
+                "amount",
+                "too_large",
+                f"may be at most {most}, the most a swap of {symbol} can carry.",
+            )
         return amount_in_base
 
 
-def submit(account: Account, body: bytes | dict[str, Any], *, idempotency_key: str | None) -> Placed:
-    """Check the body and place the order. Raises Problem or ValidationError; nothing is stored then."""
-    fields = parse_object(body) if isinstance(body, bytes) else body
-    serializer = SubmitSerializer(data=fields)
+def submit(account: Account, body: object, *, idempotency_key: str | None) -> Placed:
+    """Check the body (as received, or parsed) and place the order.
+
+    Raises Problem or ValidationError; nothing is stored then.
+    """
+    serializer = SubmitSerializer(data=parse_object(body) if isinstance(body, bytes) else body)
     serializer.is_valid(raise_exception=True)
     valid = serializer.validated_data
     new = NewOrder(
@@ -84,11 +104,17 @@ def submit(account: Account, body: bytes | dict[str, Any], *, idempotency_key: s
 def _client_order_id(in_body: str | None, in_header: str | None) -> str | None:
     if in_header is not None and not re.match(CLIENT_ORDER_ID, in_header):
         raise Problem(
-            400, "INVALID_IDEMPOTENCY_KEY", "must be 1 to 64 of A-Z a-z 0-9 _ . : -", field="Idempotency-Key"
+            400,
+            "INVALID_IDEMPOTENCY_KEY",
+            "must be 1 to 64 of A-Z a-z 0-9 _ . : -",
+            field="Idempotency-Key",
         )
     if in_body and in_header and in_body != in_header:
         raise Problem(
-            400, "IDEMPOTENCY_KEY_MISMATCH", "clientOrderId and Idempotency-Key must not differ.", field="Idempotency-Key"
+            400,
+            "IDEMPOTENCY_KEY_MISMATCH",
+            "clientOrderId and Idempotency-Key must not differ.",
+            field="Idempotency-Key",
         )
     return in_body or in_header
 

@@ -14,6 +14,7 @@ from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
+from orders.api.authentication import account_of
 from orders.api.problems import Problem
 
 TIMEOUT_S = 0.05
@@ -22,7 +23,7 @@ PAUSE_AFTER_FAILURE_S = 1.0
 
 class OrderThrottle(BaseThrottle):
     def allow_request(self, request: Request, view: APIView) -> bool:
-        check_rate(request.user.account.id)
+        check_rate(account_of(request).id)
         return True
 
 
@@ -44,7 +45,10 @@ def check_rate(account_id: int) -> None:
 class _Counter:
     def __init__(self, url: str) -> None:
         self._redis = redis.Redis.from_url(
-            url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S, retry=Retry(NoBackoff(), 0)
+            url,
+            socket_timeout=TIMEOUT_S,
+            socket_connect_timeout=TIMEOUT_S,
+            retry=Retry(NoBackoff(), 0),
         )
         self._paused_until = 0.0
 
@@ -54,7 +58,9 @@ class _Counter:
             return 0
         try:
             with self._redis.pipeline(transaction=False) as pipeline:
-                count, _ = pipeline.incr(key).expire(key, ttl_s).execute()
+                pipeline.incr(key)
+                pipeline.expire(key, ttl_s)
+                count, _ = pipeline.execute()
             return int(count)
         except redis.RedisError:
             self._paused_until = time.monotonic() + PAUSE_AFTER_FAILURE_S

@@ -18,6 +18,7 @@ from rest_framework.views import APIView
 
 from orders import accounts, intake
 from orders.api import schema
+from orders.api.authentication import account_of
 from orders.api.filters import OrderFilter, OrderPages
 from orders.api.presentation import order_as_json, order_with_history_as_json
 from orders.api.problems import DATABASE_AWAY, Problem
@@ -37,7 +38,9 @@ class ExecuteView(APIView):
     @extend_schema(**schema.EXECUTE)
     def post(self, request: Request) -> Response:
         placed = submit(
-            request.user.account, request.data, idempotency_key=request.headers.get("Idempotency-Key")
+            account_of(request),
+            request.data,
+            idempotency_key=request.headers.get("Idempotency-Key"),
         )
         order = placed.order
         headers = {"Location": f"/api/orders/{order.id}"}
@@ -60,7 +63,7 @@ class OrderListView(APIView):
         wanted = OrderFilter(data=request.query_params.dict())
         wanted.is_valid(raise_exception=True)
         pages = OrderPages()
-        orders = wanted.narrow(Order.objects.filter(account=request.user.account))
+        orders = wanted.narrow(Order.objects.filter(account=account_of(request)))
         page = pages.paginate_queryset(orders, request, self) or []
         return pages.get_paginated_response([order_as_json(order) for order in page])
 
@@ -80,7 +83,7 @@ class CancelView(APIView):
     def post(self, request: Request, order_id: str) -> Response:
         order = find_order(request, order_id)
         try:
-            order = intake.cancel_order(order.id, account_id=request.user.account.id)
+            order = intake.cancel_order(order.id, account_id=account_of(request).id)
         except intake.AlreadyFinal as error:
             raise Problem(409, "ALREADY_FINAL", str(error)) from error
         return Response(order_as_json(order), status=202)
@@ -92,7 +95,7 @@ def find_order(request: Request, order_id: str) -> Order:
         wanted = UUID(order_id)
     except ValueError:
         raise Problem(400, "INVALID_ORDER_ID", "is no order id.", field="orderId") from None
-    order = Order.objects.filter(id=wanted, account=request.user.account).first()
+    order = Order.objects.filter(id=wanted, account=account_of(request)).first()
     if order is None:
         raise Problem(404, "ORDER_NOT_FOUND", f"There is no order {wanted}.")
     return order
@@ -103,7 +106,7 @@ class StreamTicketView(APIView):
 
     @extend_schema(**schema.STREAM_TICKET)
     def post(self, request: Request) -> Response:
-        clear, ticket = accounts.issue_ticket(account=request.user.account)
+        clear, ticket = accounts.issue_ticket(account=account_of(request))
         return Response({"ticket": clear, "expiresAt": rfc3339(ticket.expires_at)}, status=201)
 
 
@@ -113,7 +116,12 @@ class TokensView(APIView):
     @extend_schema(**schema.TOKENS)
     def get(self, request: Request) -> Response:
         tokens = [
-            {"symbol": token.symbol, "name": token.name, "mint": token.mint, "decimals": token.decimals}
+            {
+                "symbol": token.symbol,
+                "name": token.name,
+                "mint": token.mint,
+                "decimals": token.decimals,
+            }
             for token in TOKENS.values()
         ]
         return Response({"tokens": tokens})
@@ -141,9 +149,13 @@ def health(request: HttpRequest) -> JsonResponse:
 def ready(request: HttpRequest) -> JsonResponse:
     """200 while orders can be accepted, which needs PostgreSQL; without Redis it is slower to execute and stream."""
     postgres = _answers(_ask_postgres)
-    checks = {"postgres": "ok" if postgres else "away", "redis": "ok" if _answers(_ask_redis) else "degraded"}
+    checks = {
+        "postgres": "ok" if postgres else "away",
+        "redis": "ok" if _answers(_ask_redis) else "degraded",
+    }
     return JsonResponse(
-        {"status": "ready" if postgres else "unavailable", **checks}, status=200 if postgres else 503
+        {"status": "ready" if postgres else "unavailable", **checks},
+        status=200 if postgres else 503,
     )
 
 
@@ -162,6 +174,9 @@ def _ask_postgres() -> None:
 
 def _ask_redis() -> None:
     with redis.Redis.from_url(
-        settings.REDIS_URL, socket_timeout=0.3, socket_connect_timeout=0.3, retry=Retry(NoBackoff(), 0)
+        settings.REDIS_URL,
+        socket_timeout=0.3,
+        socket_connect_timeout=0.3,
+        retry=Retry(NoBackoff(), 0),
     ) as client:
         client.ping()
