@@ -29,18 +29,13 @@ def logging_config(*, level: int, format: Literal["console", "json"] | str) -> N
     """Configure structlog and the standard library; `format` is `console` or `json`, anything else is refused."""
     if format not in ("console", "json"):
         raise ValueError(f"LOG_FORMAT must be console or json, not {format!r}.")
-    renderer: list[Any] = (
-        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-        if format == "json"
-        else [
-            structlog.dev.ConsoleRenderer(
-                colors=False,
-                pad_event_to=28,
-                # Never the one with local variables: they hold secrets.
-                exception_formatter=structlog.dev.plain_traceback,
-            )
-        ]
-    )
+    renderer: list[Any]
+    if format == "json":
+        renderer = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    else:
+        # Never tracebacks with local variables: those hold secrets.
+        plain = structlog.dev.plain_traceback
+        renderer = [structlog.dev.ConsoleRenderer(colors=False, pad_event_to=28, exception_formatter=plain)]
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

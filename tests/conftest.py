@@ -1,0 +1,68 @@
+"""What tests of several modules share: an account, a chain with a clock that only tests move, a desk that trades on it."""
+
+import os
+from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from psycopg import sql
+from solders.keypair import Keypair
+
+from orders import accounts
+from orders.exchange import TradingDesk
+from orders.models import Account
+from routing.simulated_schema import create_database_if_missing, install
+from tests.routing.lab import ChainLab, ManualClock, empty
+
+
+@pytest.fixture(scope="session")
+def chain_conninfo() -> Iterator[str]:
+    """A chain that tests may wipe: not the one that processes started by other tests trade on."""
+    parts = urlsplit(os.environ["CHAIN_DATABASE_URL"])
+    conninfo = parts._replace(path=f"{parts.path}_lab").geturl()
+    create_database_if_missing(conninfo)
+    install(conninfo)
+    yield conninfo
+    with psycopg.connect(os.environ["CHAIN_DATABASE_URL"], autocommit=True) as server:
+        name = sql.Identifier(urlsplit(conninfo).path.lstrip("/"))
+        server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+
+
+@pytest.fixture(scope="session")
+def signer() -> Keypair:
+    return Keypair.from_seed(bytes(range(32)))
+
+
+@pytest.fixture
+def lab(chain_conninfo: str, signer: Keypair) -> Iterator[ChainLab]:
+    empty(chain_conninfo)
+    lab = ChainLab(chain_conninfo, ManualClock(), signer)
+    yield lab
+    lab.close()
+
+
+@pytest.fixture
+def open_desk(lab: ChainLab) -> Callable[..., TradingDesk]:
+    """A desk on the lab's chain: `open_desk(swap_delay_ms=(400, 400))`. By default swaps land as they are sent."""
+
+    def open_desk(**config: object) -> TradingDesk:
+        chain = lab.open(**config)
+        return TradingDesk(venues=chain.venues, chain=chain, signer=lab.signer, purge=chain.purge)
+
+    return open_desk
+
+
+@pytest.fixture
+def desk(open_desk: Callable[..., TradingDesk]) -> TradingDesk:
+    return open_desk()
+
+
+@pytest.fixture
+def account(db: None) -> Account:
+    return accounts.create_account("alice")
+
+
+@pytest.fixture
+def api_key(account: Account) -> str:
+    return accounts.issue_key(account=account, label="tests")

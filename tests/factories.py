@@ -1,0 +1,93 @@
+"""Orders at a status, made through the calls that make them in production."""
+
+from collections import deque
+from typing import Any
+from uuid import UUID
+
+from orders import intake, journal
+from orders.journal import AttemptChange, NewOrder, Transition
+from orders.lifecycle import TRANSITIONS, AttemptState, Status
+from orders.models import Account, Order, OrderEvent
+from orders.stream import Event
+
+SOL = 10**9
+
+
+def new_order(account: Account, **wishes: Any) -> NewOrder:
+    """1.5 SOL for USDC, unless the test wishes otherwise."""
+    defaults: dict[str, Any] = {
+        "client_order_id": None,
+        "order_type": "market",
+        "token_in": "SOL",
+        "token_out": "USDC",
+        "amount_in_base": 3 * SOL // 2,
+        "slippage_bps": 50,
+    }
+    return NewOrder(account_id=account.pk, **defaults | wishes)
+
+
+def place(account: Account, **wishes: Any) -> Order:
+    return intake.place_order(new_order(account, **wishes)).order
+
+
+def order_at(status: Status, account: Account, **wishes: Any) -> Order:
+    """An order that took the shortest legal way to `status`."""
+    order = place(account, **wishes)
+    for step in way_to(status):
+        move(order, step)
+        order.refresh_from_db()
+    return order
+
+
+def move(order: Order, status: Status, **changes: Any) -> Event:
+    """One transition by whoever holds the order; it must succeed."""
+    (outcome,) = journal.record([transition(order, status, **changes)])
+    assert isinstance(outcome, Event), outcome
+    return outcome
+
+
+def transition(order: Order, status: Status, **changes: Any) -> Transition:
+    """A complete transition: with all that the database asks of an order in `status`."""
+    is_final = not TRANSITIONS[status]
+    needed: dict[str, Any] = {"message": f"to {status}", "due_in_s": None if is_final else 10.0}
+    match status:
+        case Status.ROUTING:
+            needed |= {"opens_attempt": True}
+        case Status.SUBMITTED if order.status != Status.SUBMITTED:
+            needed |= {
+                "tx_hash": signature_of(order.id),
+                "attempt": AttemptChange(
+                    state=AttemptState.SENT,
+                    signature=signature_of(order.id),
+                    signed_bytes="AAAA",
+                    last_valid_block_height=150,
+                ),
+            }
+        case Status.CONFIRMED:
+            needed |= {"amount_out_base": 1}
+        case Status.FAILED:
+            needed |= {"error_code": "NO_QUOTE", "error_message": "No venue quoted."}
+    return Transition.of(order, status=status, **needed | changes)
+
+
+def signature_of(order_id: UUID) -> str:
+    return f"signature-{order_id}"
+
+
+def way_to(status: Status) -> list[Status]:
+    """The steps from `pending`, not counting it."""
+    ways: deque[list[Status]] = deque([[Status.PENDING]])
+    while ways:
+        way = ways.popleft()
+        if way[-1] is status:
+            return way[1:]
+        ways.extend([*way, step] for step in TRANSITIONS[way[-1]] if step not in way)
+    raise ValueError(f"nothing leads to {status}")
+
+
+def statuses(order: Order | UUID) -> list[str]:
+    """What the log says, in order."""
+    order_id = order if isinstance(order, UUID) else order.id
+    events = OrderEvent.objects.filter(order_id=order_id).order_by("seq")
+    assert [event.seq for event in events] == list(range(1, len(events) + 1))
+    return [event.status for event in events]
