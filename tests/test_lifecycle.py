@@ -80,7 +80,10 @@ def test_raw_sql_cannot_move_an_order_illegally(
     if (status, successor) in LEGAL or (status is successor and status in ACTIVE):
         execute(update)
     else:
-        with pytest.raises(DatabaseError, match="Invalid transition|Cannot update"), transaction.atomic():
+        with (
+            pytest.raises(DatabaseError, match="Invalid transition|Cannot update"),
+            transaction.atomic(),
+        ):
             execute(update)
 
 
@@ -97,11 +100,16 @@ def test_raw_sql_cannot_log_an_illegal_transition(
     if (status, successor) in LEGAL:
         execute(insert)
     else:
-        with pytest.raises(DatabaseError, match="event_is_a_legal_transition"), transaction.atomic():
+        with (
+            pytest.raises(DatabaseError, match="event_is_a_legal_transition"),
+            transaction.atomic(),
+        ):
             execute(insert)
 
 
-@pytest.mark.parametrize("change", ["UPDATE orders_orderevent SET message = 'x'", "DELETE FROM orders_orderevent"])
+@pytest.mark.parametrize(
+    "change", ["UPDATE orders_orderevent SET message = 'x'", "DELETE FROM orders_orderevent"]
+)
 def test_raw_sql_cannot_rewrite_the_log(account: Account, change: str) -> None:
     place(account)
 
@@ -111,7 +119,9 @@ def test_raw_sql_cannot_rewrite_the_log(account: Account, change: str) -> None:
     assert OrderEvent.objects.count() == 1
 
 
-@pytest.mark.parametrize("column", ["signed_bytes = 'x'", "signature = 'other'", "last_valid_block_height = 9"])
+@pytest.mark.parametrize(
+    "column", ["signed_bytes = 'x'", "signature = 'other'", "last_valid_block_height = 9"]
+)
 def test_raw_sql_cannot_change_what_was_signed(account: Account, column: str) -> None:
     order = order_at(Status.SUBMITTED, account)
 
@@ -122,7 +132,9 @@ def test_raw_sql_cannot_change_what_was_signed(account: Account, column: str) ->
 
 
 @pytest.mark.parametrize("status", [status for status in Status if status is not Status.PENDING])
-def test_raw_sql_cannot_accept_an_order_that_is_already_under_way(account: Account, status: Status) -> None:
+def test_raw_sql_cannot_accept_an_order_that_is_already_under_way(
+    account: Account, status: Status
+) -> None:
     due = "NULL" if status in TERMINAL else "now()"
 
     with pytest.raises(DatabaseError, match="Cannot insert"), transaction.atomic():
@@ -139,7 +151,9 @@ def test_two_orders_cannot_share_a_signature(account: Account) -> None:
     taken = OrderAttempt.objects.get(order=first).signature
 
     with pytest.raises(DatabaseError, match="signature"), transaction.atomic():
-        execute(f"UPDATE orders_orderattempt SET signature = '{taken}' WHERE order_id = '{second.id}'")
+        execute(
+            f"UPDATE orders_orderattempt SET signature = '{taken}' WHERE order_id = '{second.id}'"
+        )
 
 
 def execute(sql: str) -> None:

@@ -1,0 +1,195 @@
+"""Settlement: what counts as confirmed, what proves death, what stays in doubt, and what a cancel changes."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from orders import execution, inflight, intake, leases, settlement
+from orders.exchange import TradingDesk
+from orders.inflight import Sent
+from orders.lifecycle import AttemptState
+from orders.models import Account, Order, OrderAttempt, OrderEvent
+from tests.desks import Node, behind
+from tests.factories import place, statuses
+from tests.routing.lab import ChainLab
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+FOR_EVER = 151 + 33  # slots until a transaction signed now is expired, and that is final
+
+
+@pytest.fixture(autouse=True)
+def nothing_in_flight() -> Iterator[None]:
+    yield
+    inflight.here.forget(inflight.here.held())
+
+
+@pytest.fixture
+def dropped(account: Account, desk: TradingDesk) -> tuple[Sent, TradingDesk, Node]:
+    """A committed transaction that the chain never hears of, and the node that drops it."""
+    desk, node = behind(desk)
+    node.drops_sends = True
+    order = leases.claim(place(account).id, holder="tests")
+    assert order
+    sent = execution.advance(order, desk=desk)
+    assert sent
+    settlement.send(sent, desk=desk)
+    return sent, desk, node
+
+
+def test_a_landing_is_confirmed_when_it_is_seen_and_not_before(
+    account: Account, lab: ChainLab, open_desk: Callable[..., TradingDesk]
+) -> None:
+    desk = open_desk(swap_delay_ms=(2000, 2000))
+    order = place(account)
+    execution.execute(order.id, desk=desk)
+    assert statuses(order)[-1] == "submitted"
+
+    lab.clock.pass_slots(6)
+    settled = settlement.settle(inflight.here.waiting(), desk=desk)
+
+    assert settled.waiting == []
+    assert statuses(order)[-1] == "confirmed"
+
+
+def test_three_hundred_transactions_are_settled_in_two_questions(
+    account: Account, lab: ChainLab, open_desk: Callable[..., TradingDesk]
+) -> None:
+    desk = open_desk(swap_delay_ms=(2000, 2000))
+    orders = [place(account) for _ in range(300)]
+    for order in orders:
+        execution.execute(order.id, desk=desk)
+    lab.clock.pass_slots(6)
+
+    settlement.settle(inflight.here.waiting(), desk=desk)
+
+    assert Order.objects.filter(status="confirmed").count() == 300
+
+
+def test_a_transaction_that_can_still_land_is_sent_again(
+    dropped: tuple[Sent, TradingDesk, Node], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent, desk, node = dropped
+    monkeypatch.setattr(settlement, "RESEND_EVERY_S", 0.0)
+    node.drops_sends = False
+
+    settled = settlement.settle([sent], desk=desk)
+    settled = settlement.settle(settled.waiting, desk=desk)
+
+    assert node.sent == [sent.signed_bytes] * 2
+    assert statuses(sent.order_id)[-1] == "confirmed"
+
+
+def test_an_expired_transaction_is_dead_only_once_the_expiry_is_final(
+    dropped: tuple[Sent, TradingDesk, Node], lab: ChainLab
+) -> None:
+    sent, desk, _ = dropped
+    lab.clock.pass_slots(FOR_EVER - 2)
+    assert settlement.settle([sent], desk=desk).waiting == [sent]
+
+    lab.clock.pass_slots(2)
+    settled = settlement.settle([sent], desk=desk)
+
+    assert [order_id for order_id, _ in settled.retries] == [sent.order_id]
+    assert statuses(sent.order_id) == ["pending", "routing", "building", "submitted", "routing"]
+    dead = OrderAttempt.objects.get(number=1)
+    assert (dead.state, dead.error_code) == (AttemptState.DEAD, "EXPIRED")
+    assert dead.proof and dead.proof["asked"]["searchTransactionHistory"] is True
+    assert dead.proof["head"]["finalized_block_height"] > dead.last_valid_block_height
+
+
+@pytest.mark.parametrize(
+    ("trouble", "reason"),
+    [
+        ({"genesis_hash": "another cluster's"}, "another cluster"),
+        ({"first_available_slot": 10**9}, "no history"),
+    ],
+)
+def test_a_node_that_could_not_know_proves_nothing(
+    dropped: tuple[Sent, TradingDesk, Node], lab: ChainLab, trouble: dict[str, object], reason: str
+) -> None:
+    sent, desk, node = dropped
+    for name, value in trouble.items():
+        setattr(node, name, value)
+    lab.clock.pass_slots(FOR_EVER)
+
+    settled = settlement.settle(settlement.settle([sent], desk=desk).waiting, desk=desk)
+
+    order = Order.objects.get(id=sent.order_id)
+    assert (order.status, order.attempt) == ("submitted", 1)
+    assert order.in_doubt_since is not None
+    assert statuses(order) == [
+        "pending",
+        "routing",
+        "building",
+        "submitted",
+        "submitted",
+    ]  # told once
+    doubt = OrderEvent.objects.get(order=order, seq=5)
+    assert reason in doubt.message
+    assert set(doubt.details["inDoubt"]) == {"since", "nextCheckAt"}
+    assert OrderAttempt.objects.get(order=order).state == AttemptState.IN_DOUBT
+
+    node.genesis_hash = node.first_available_slot = None
+    settlement.settle(settled.waiting, desk=desk)
+
+    order.refresh_from_db()
+    assert (order.status, order.attempt, order.in_doubt_since) == ("routing", 2, None)
+
+
+def test_silence_of_thirty_seconds_is_doubt_and_an_answer_ends_it(
+    account: Account, desk: TradingDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk, node = behind(desk)
+    node.is_down = True
+    order = place(account)
+    execution.execute(order.id, desk=desk)
+    assert statuses(order)[-1] == "submitted"
+    monkeypatch.setattr(settlement, "DOUBT_AFTER_SILENCE_S", 0.0)
+
+    settled = settlement.settle(inflight.here.waiting(), desk=desk)
+    assert Order.objects.get(id=order.id).in_doubt_since is not None
+
+    node.is_down = False
+    settlement.settle(settled.waiting, desk=desk)
+    order.refresh_from_db()
+    assert (order.status, order.in_doubt_since) == ("confirmed", None)
+
+
+def test_a_cancel_after_submitted_changes_nothing_for_a_swap_that_lands(
+    account: Account, lab: ChainLab, open_desk: Callable[..., TradingDesk]
+) -> None:
+    desk = open_desk(swap_delay_ms=(2000, 2000))
+    order = place(account)
+    execution.execute(order.id, desk=desk)
+    assert intake.cancel_order(order.id, account_id=account.pk).cancel_requested_at is not None
+    lab.clock.pass_slots(6)
+
+    settled = settlement.settle(
+        inflight.here.waiting(), desk=desk
+    )  # doesn't know of the cancel's event
+    settlement.settle(settled.waiting, desk=desk)
+
+    assert statuses(order)[-3:] == ["submitted", "submitted", "confirmed"]
+
+
+def test_a_cancel_after_submitted_ends_an_order_that_is_proven_dead(
+    dropped: tuple[Sent, TradingDesk, Node], lab: ChainLab, account: Account
+) -> None:
+    sent, desk, _ = dropped
+    intake.cancel_order(sent.order_id, account_id=account.pk)
+    lab.clock.pass_slots(FOR_EVER)
+
+    settlement.settle([sent], desk=desk)
+
+    assert statuses(sent.order_id)[-2:] == ["submitted", "cancelled"]
+    assert OrderAttempt.objects.get().state == AttemptState.DEAD
+
+
+def test_who_lost_the_lease_lets_go(dropped: tuple[Sent, TradingDesk, Node], lab: ChainLab) -> None:
+    sent, desk, _ = dropped
+    leases.release([sent.held])
+    lab.clock.pass_slots(FOR_EVER)
+
+    assert settlement.settle([sent], desk=desk).waiting == []
+    assert statuses(sent.order_id)[-1] == "submitted"
