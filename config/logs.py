@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import structlog
 
-SHARED = [
+SHARED: list[Any] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
@@ -35,7 +35,9 @@ def logging_config(*, level: int, format: Literal["console", "json"] | str) -> N
     else:
         # Never tracebacks with local variables: those hold secrets.
         plain = structlog.dev.plain_traceback
-        renderer = [structlog.dev.ConsoleRenderer(colors=False, pad_event_to=28, exception_formatter=plain)]
+        renderer = [
+            structlog.dev.ConsoleRenderer(colors=False, pad_event_to=28, exception_formatter=plain)
+        ]
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -15,7 +15,10 @@ from daphne.server import Server
 
 MAX_UNREAD_BYTES = 256 * 1024
 MAX_MESSAGE_BYTES = 64 * 1024
-TRY_AGAIN_LATER = 1013
+# How long a client has to read a close frame, behind all that it has not read yet.
+CLOSE_TIMEOUT_S = 5
+INTERNAL_ERROR, TRY_AGAIN_LATER = 1011, 1013
+SERVER_CODES = (INTERNAL_ERROR, TRY_AGAIN_LATER)
 
 
 class BoundedServer(Server):  # type: ignore[misc]
@@ -30,15 +33,24 @@ class BoundedServer(Server):  # type: ignore[misc]
 
     def say_why_sockets_close(self) -> None:
         """A protocol error sends its close code first; by default the connection is just dropped."""
-        self.ws_factory.setProtocolOptions(failByDrop=False)
+        self.ws_factory.setProtocolOptions(failByDrop=False, closeHandshakeTimeout=CLOSE_TIMEOUT_S)
 
     async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
+        if message["type"] == "websocket.close" and message.get("code") in SERVER_CODES:
+            close(protocol, message["code"])
+            return
         await super().handle_reply(protocol, message)
         if (
             message["type"] == "websocket.send"
             and unread_bytes(protocol.transport) > MAX_UNREAD_BYTES
         ):
-            protocol.sendClose(code=TRY_AGAIN_LATER, reason="The client reads too slowly.")
+            close(protocol, TRY_AGAIN_LATER)
+
+
+def close(protocol: Any, code: int) -> None:
+    """Close with a code that the protocol keeps to itself; what is unread CLOSE_TIMEOUT_S later is dropped."""
+    if protocol.state == protocol.STATE_OPEN:
+        protocol.sendCloseFrame(code=code, isReply=False)
 
 
 def unread_bytes(transport: Any) -> int:

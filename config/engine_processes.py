@@ -1,0 +1,81 @@
+"""The engine's own processes: the command of each, and the question that shows it does its work."""
+
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from config.probes import WorkerProbe, flower_answers, web_is_ready
+from config.processes import Command
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class EngineProcess:
+    name: str
+    command: Command
+    is_ready: Callable[[], bool]
+    reads_tables: bool = True
+
+
+def engine_processes(
+    *, env: Mapping[str, str], data_dir: Path, port: int, flower_port: int, flower_login: str
+) -> list[EngineProcess]:
+    """Web, worker, beat, Flower. `env` is all that they get; `flower_login` is `user:password`."""
+    celery = ("-m", "celery", "--quiet", "-A", "config")
+    # The port makes the node's name unique where two stacks share a named Redis.
+    node = f"worker-{port}@{socket.gethostname()}"
+    return [
+        EngineProcess(
+            name="web",
+            command=python("-m", "config.web", "--port", str(port), env=env),
+            is_ready=lambda: web_is_ready(port),
+        ),
+        EngineProcess(
+            name="worker",
+            command=python(
+                *(*celery, "worker", "--pool", "threads", "-E", "--hostname", node),
+                *("--concurrency", env.get("WORKER_CONCURRENCY", "10")),
+                # Workers need nothing of each other: PostgreSQL tells them what is due.
+                *("--without-mingle", "--without-gossip"),
+                env=env,
+            ),
+            is_ready=WorkerProbe(redis_url=env["REDIS_URL"], node=node),
+        ),
+        EngineProcess(
+            name="beat",
+            # No pid file: one that a killed beat left behind would keep the next from starting.
+            command=python(
+                *(*celery, "beat", "--pidfile", ""),
+                *("--schedule", str(data_dir / "celerybeat-schedule")),
+                env=env,
+            ),
+            # It has nothing to answer; that it runs is all there is to ask.
+            is_ready=lambda: True,
+            reads_tables=False,
+        ),
+        EngineProcess(
+            name="flower",
+            # The password in the environment: every account can read a command line.
+            command=python(
+                *(*celery, "flower", "--address=127.0.0.1", f"--port={flower_port}"),
+                # It warns of every worker that isn't there yet, and lists every task.
+                env={**env, "FLOWER_BASIC_AUTH": flower_login, "LOG_LEVEL": "ERROR"},
+            ),
+            is_ready=lambda: flower_answers(flower_port),
+            reads_tables=False,
+        ),
+    ]
+
+
+def prepare_databases(*, env: Mapping[str, str]) -> Command:
+    return python("manage.py", "prepare", "--demo", env=env)
+
+
+def python(*argv: str, env: Mapping[str, str]) -> Command:
+    """This Python in the project's folder, its lines written as they come."""
+    env = {**env, "PYTHONUNBUFFERED": "1", "DJANGO_SETTINGS_MODULE": "config.settings"}
+    # Not resolved: the link inside a virtual environment is what makes it one.
+    return Command(argv=(str(Path(sys.executable).absolute()), *argv), env=env, cwd=PROJECT)
