@@ -15,7 +15,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.utils.dateparse import parse_datetime
 from rest_framework.exceptions import APIException
 
-from orders import accounts, stream_log
+from orders import accounts, observe, stream_log
 from orders.api.presentation import order_as_json
 from orders.api.problems import Problem, as_problem
 from orders.api.submission import submit
@@ -26,9 +26,8 @@ from orders.stream import as_text
 from orders.stream_log import in_database, oldest_recent_id
 from orders.subscription import Subscription
 
-MALFORMED, UNAUTHENTICATED, UNKNOWN, SLOW_DOWN, TRY_LATER = 4400, 4401, 4404, 4429, 1013
-
-STATUS_TO_CODE = {401: UNAUTHENTICATED, 404: UNKNOWN, 429: SLOW_DOWN, 503: TRY_LATER}
+MALFORMED = 4400
+CLOSE_CODES = {401: 4401, 404: 4404, 429: 4429, 500: 1011, 503: 1013}
 
 
 class Refusal(Exception):
@@ -41,7 +40,7 @@ class Refusal(Exception):
 
     @classmethod
     def of(cls, problem: Problem) -> "Refusal":
-        return cls(STATUS_TO_CODE.get(problem.status, MALFORMED), problem.as_json())
+        return cls(CLOSE_CODES.get(problem.status, MALFORMED), problem.as_json())
 
 
 class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
@@ -88,8 +87,16 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         try:
             await work
         except Refusal as refusal:
-            await self.send(as_text({**refusal.problem, "type": "problem"}))
-            await self.close(refusal.code)
+            await self._refuse(refusal)
+        except Exception as error:  # the socket's edge
+            problem = as_problem(error)
+            if problem.status == 500:
+                observe.request_failed(path=self.scope["path"], error=error)
+            await self._refuse(Refusal.of(problem))
+
+    async def _refuse(self, refusal: Refusal) -> None:
+        await self.send(as_text({**refusal.problem, "type": "problem"}))
+        await self.close(refusal.code)
 
     # --- what the address and the headers say -------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""What tests of several modules share: an account, a chain with a clock that only tests move, a desk that trades on it."""
+"""What tests of several modules share: an account, and a desk on a chain whose clock only tests move."""
 
 import os
 from collections.abc import Callable, Iterator

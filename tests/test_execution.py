@@ -6,7 +6,6 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from django.conf import LazySettings
 from django.db import connection
 from django.utils import timezone
 

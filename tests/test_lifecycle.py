@@ -19,8 +19,8 @@ pytestmark = pytest.mark.django_db
 
 def test_every_status_has_a_row_and_terminal_ones_lead_nowhere() -> None:
     assert set(TRANSITIONS) == set(Status)
-    assert TERMINAL == {Status.CONFIRMED, Status.FAILED, Status.CANCELLED}
-    assert ACTIVE | TERMINAL == set(Status)
+    assert {Status.CONFIRMED, Status.FAILED, Status.CANCELLED} == TERMINAL
+    assert set(Status) == ACTIVE | TERMINAL
     assert all(way_to(status) is not None for status in Status)
 
 
@@ -81,7 +81,7 @@ def test_raw_sql_cannot_move_an_order_illegally(
         execute(update)
     else:
         with (
-            pytest.raises(DatabaseError, match="Invalid transition|Cannot update"),
+            pytest.raises(DatabaseError, match=r"Invalid transition|Cannot update"),
             transaction.atomic(),
         ):
             execute(update)
@@ -113,7 +113,7 @@ def test_raw_sql_cannot_log_an_illegal_transition(
 def test_raw_sql_cannot_rewrite_the_log(account: Account, change: str) -> None:
     place(account)
 
-    with pytest.raises(DatabaseError, match="Cannot (update|delete)"), transaction.atomic():
+    with pytest.raises(DatabaseError, match=r"Cannot (update|delete)"), transaction.atomic():
         execute(change)
 
     assert OrderEvent.objects.count() == 1
