@@ -9,6 +9,7 @@ from orders.api.views import health, ready
 urlpatterns = [
     path("", RedirectView.as_view(url="/api/docs")),
     path("api/", include("orders.api.urls")),
+    path("admin", RedirectView.as_view(url="/admin/")),
     path("admin/", admin.site.urls),
     path("health", health),
     path("ready", ready),

@@ -17,13 +17,13 @@ def create_account(name: str) -> Account:
     return Account.objects.get_or_create(name=name)[0]
 
 
-def issue_key(*, account: Account, label: str) -> str:
-    """A new API key for the account, in clear: nobody can read it again."""
-    key = KEY_PREFIX + secrets.token_urlsafe(32)
-    ApiKey.objects.create(
-        account=account, label=label, prefix=key[: len(KEY_PREFIX) + 6], digest=_digest(key)
+def issue_key(*, account: Account, label: str) -> tuple[str, ApiKey]:
+    """A new API key for the account, in clear (nobody can read it again) and as it is kept."""
+    clear = KEY_PREFIX + secrets.token_urlsafe(32)
+    prefix = clear[: len(KEY_PREFIX) + 6]
+    return clear, ApiKey.objects.create(
+        account=account, label=label, prefix=prefix, digest=_digest(clear)
     )
-    return key
 
 
 def revoke_key(key: ApiKey) -> None:

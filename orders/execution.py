@@ -22,11 +22,11 @@ from orders.inflight import Sent
 from orders.journal import AttemptChange, Refused, Transition
 from orders.lifecycle import UNSENT, AttemptState, Status
 from orders.models import Order, OrderAttempt
+from orders.quoting import below_the_limit, choice_in_words, quotes_as_json, swap_of
 from orders.retries import RetryDue, after_failure, nothing_was_sent
-from routing.router import Candidate, Route, best_route, min_amount_out
-from routing.tokens import TOKENS, from_base
+from routing.router import choose, collect_quotes, min_amount_out
 from routing.transaction import build_swap
-from routing.venue import Quote, Rejected, RoutingError, Swap, Unavailable
+from routing.venue import Quote, Rejected, RoutingError, Unavailable
 
 # A step that kills its worker each time must not do so for ever. Only before anything was sent.
 MAX_FRUITLESS_CLAIMS = 10
@@ -68,20 +68,14 @@ def advance(order: Order, *, desk: TradingDesk) -> Sent | None:
     """
     if order.claims > MAX_FRUITLESS_CLAIMS and order.status in UNSENT:
         stuck = f"{MAX_FRUITLESS_CLAIMS} workers in a row took this order up and none moved it on."
-        _fail(order, code="STUCK", sentence=stuck, retryable=False)
-        return None
+        order = _give_up(order, Rejected("STUCK", stuck))
     while not order.is_final:
         if order.status == Status.SUBMITTED:
             return _resume(order)
-        step = STEPS[Status(order.status)]
         try:
-            order = step(order, desk)
+            order = STEPS[Status(order.status)](order, desk)
         except RoutingError as error:
-            order = _fail(
-                order, code=error.code, sentence=_as_sentence(error), retryable=error.retryable
-            )
-            if not order.is_final:
-                raise RetryDue(f"Order {order.id} has another attempt coming.") from error
+            order = _give_up(order, error)
     return None
 
 
@@ -95,22 +89,21 @@ def _choose_venue(order: Order, desk: TradingDesk) -> Order:
     swap = swap_of(order)
     connection.close()  # back to the pool: a thread that waits for venues needs none
     deadline_s = settings.QUOTE_DEADLINE_MS / 1000
-    route = background.run(
-        best_route(desk.venues.values(), swap, deadline_s=deadline_s), timeout_s=deadline_s + 5
+    candidates = background.run(
+        collect_quotes(desk.venues.values(), swap, deadline_s=deadline_s), timeout_s=deadline_s + 5
     )
-    quote = route.winner
-    limit = _limit(order, quote)
-    if quote.amount_out_base < limit:
-        raise Unavailable(
-            "SLIPPAGE_EXCEEDED",
-            f"the best offer, {from_base(quote.amount_out_base, swap.token_out)} {swap.token_out.symbol}, is below the "
-            f"{from_base(limit, swap.token_out)} that the first attempt's slippage limit allows",
-        )
+    try:
+        route = choose(candidates)
+        quote, limit = route.winner, _limit(order, route.winner)
+        if quote.amount_out_base < limit:
+            raise below_the_limit(quote, limit, swap)
+    except RoutingError as error:
+        return _give_up(order, error, quotes=quotes_as_json(candidates, swap, winner=None))
     quotes = quotes_as_json(route.candidates, swap, winner=quote)
     return _record(
         order,
         status=Status.BUILDING,
-        message=_choice(route, swap, desk),
+        message=choice_in_words(route, swap, desk.venues),
         details={"selectedDex": quote.venue, "quotes": quotes},
         attempt=AttemptChange(
             state=AttemptState.BUILT,
@@ -207,11 +200,21 @@ def _record(order: Order, *, status: Status, message: str, **changes: Any) -> Or
     )
 
 
-def _fail(order: Order, *, code: str, sentence: str, retryable: bool) -> Order:
-    ended = nothing_was_sent(code, sentence) if order.attempt else None
-    return _write(
-        order, after_failure(order, code=code, sentence=sentence, retryable=retryable, ended=ended)
+def _give_up(
+    order: Order, error: RoutingError, *, quotes: list[dict[str, Any]] | None = None
+) -> Order:
+    """End the attempt, of which nothing was sent; answer the order if that was its end. Raises RetryDue if not."""
+    sentence = _as_sentence(error)
+    ended = nothing_was_sent(error.code, sentence, quotes=quotes) if order.attempt else None
+    order = _write(
+        order,
+        after_failure(
+            order, code=error.code, sentence=sentence, retryable=error.retryable, ended=ended
+        ),
     )
+    if not order.is_final:
+        raise RetryDue(f"Order {order.id} has another attempt coming.") from error
+    return order
 
 
 def _write(order: Order, transition: Transition) -> Order:
@@ -231,58 +234,6 @@ def _limit(order: Order, quote: Quote) -> int:
     """The least to accept, in base units: never below the first attempt's, so that retrying loosens nothing."""
     limit = min_amount_out(quote.amount_out_base, order.slippage_bps)
     return max(limit, int(order.min_amount_out_base or 0), 1)
-
-
-def swap_of(order: Order) -> Swap:
-    if order.token_in not in TOKENS or order.token_out not in TOKENS:
-        raise Rejected("UNKNOWN_TOKEN", "one of the order's tokens is not listed any more")
-    return Swap(TOKENS[order.token_in], TOKENS[order.token_out], int(order.amount_in_base))
-
-
-def quotes_as_json(
-    candidates: tuple[Candidate, ...], swap: Swap, *, winner: Quote
-) -> list[dict[str, Any]]:
-    """Every candidate in wire form, the winner and the losers with why they lost."""
-    return [
-        _quote_as_json(candidate, swap, chosen=candidate.quote is winner)
-        for candidate in candidates
-    ]
-
-
-def _quote_as_json(candidate: Candidate, swap: Swap, *, chosen: bool) -> dict[str, Any]:
-    lost = {} if chosen else {"lostBecause": candidate.lost_because}
-    quote = candidate.quote
-    if quote is None:
-        return {
-            "venue": candidate.venue,
-            "chosen": False,
-            "error": {"code": candidate.error_code, "message": candidate.error},
-            **lost,
-        }
-    return {
-        "venue": quote.venue,
-        "chosen": chosen,
-        "pool": quote.pool,
-        "amountOut": from_base(quote.amount_out_base, swap.token_out),
-        "netAmountOut": from_base(quote.net_out_base, swap.token_out),
-        "fee": from_base(quote.fee_base, swap.token_in),
-        "networkFee": from_base(quote.network_fee_base, swap.token_out),
-        "priceImpactBps": quote.price_impact_bps,
-        "depth": from_base(quote.depth_base, swap.token_out),
-        "slot": quote.slot,
-        **lost,
-    }
-
-
-def _choice(route: Route, swap: Swap, desk: TradingDesk) -> str:
-    offer = f"{from_base(route.winner.amount_out_base, swap.token_out)} {swap.token_out.symbol}"
-    sentence = f"{desk.venues[route.winner.venue].label} offers {offer}."
-    losers = [
-        f"{candidate.venue.capitalize()}: {candidate.lost_because}."
-        for candidate in route.candidates
-        if candidate.lost_because
-    ]
-    return " ".join([sentence, *losers])
 
 
 def _as_sentence(error: RoutingError) -> str:

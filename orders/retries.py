@@ -5,6 +5,7 @@ The journal keeps the count.
 
 import random
 from collections.abc import Callable
+from typing import Any
 
 from orders.journal import AttemptChange, Transition
 from orders.lifecycle import AttemptState, Status
@@ -82,6 +83,10 @@ def _cancelled(order: Order, sentence: str, ended: AttemptChange | None) -> Tran
     )
 
 
-def nothing_was_sent(code: str, sentence: str) -> AttemptChange:
-    """The end of an attempt that never reached `submitted`."""
-    return AttemptChange(state=AttemptState.FAILED, error_code=code, error_message=sentence)
+def nothing_was_sent(
+    code: str, sentence: str, *, quotes: list[dict[str, Any]] | None
+) -> AttemptChange:
+    """The end of an attempt that never reached `submitted`, with the quotes if it failed over them."""
+    return AttemptChange(
+        state=AttemptState.FAILED, error_code=code, error_message=sentence, quotes=quotes
+    )

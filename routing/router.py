@@ -123,7 +123,7 @@ def _shortfall(quote: Quote, best: Quote) -> int:
 def _no_quote(candidates: Sequence[Candidate]) -> RoutingError:
     if not candidates:
         return Rejected("NO_ROUTE", "there is no venue to ask")
-    reasons = "; ".join(f"{c.venue}: {c.error}" for c in candidates)
+    reasons = "; ".join(c.error or c.venue for c in candidates)
     if any(candidate.retryable for candidate in candidates):
         return Unavailable("NO_QUOTE", f"no venue quoted this swap ({reasons})")
     final = [c.error_code for c in candidates if c.error_code not in (None, "NO_POOL")]

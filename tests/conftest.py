@@ -65,4 +65,4 @@ def account(db: None) -> Account:
 
 @pytest.fixture
 def api_key(account: Account) -> str:
-    return accounts.issue_key(account=account, label="tests")
+    return accounts.issue_key(account=account, label="tests")[0]

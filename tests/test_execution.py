@@ -130,6 +130,8 @@ def test_with_every_venue_down_the_order_is_tried_four_times_and_fails_once(
     assert [0.8 * 2**n < delay <= 2**n for n, delay in enumerate(delays)] == [True] * 3
     order.refresh_from_db()
     assert (order.error_code, order.error_retryable) == ("NO_QUOTE", True)
+    for tried in order.attempts.all():
+        assert [quote["error"]["code"] for quote in tried.quotes] == ["VENUE_DOWN"] * 2
     last = OrderEvent.objects.get(order=order, status="failed")
     assert last.details["error"]["code"] == "NO_QUOTE"
     assert "Raydium is down" in last.message

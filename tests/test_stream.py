@@ -2,12 +2,8 @@
 
 import asyncio
 import json
-import os
 import random
-import signal
 import socket
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -19,46 +15,16 @@ from django.db import connection
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from config.ports import free_port
 from orders import accounts, execution
 from orders.exchange import TradingDesk
 from orders.lifecycle import Status
 from orders.models import Account, ApiKey, Order, StreamTicket
+from tests.engine import WebServer
 from tests.factories import move, order_at, place
-from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 ORDER = {"tokenIn": "SOL", "tokenOut": "USDC", "amount": "1.5", "orderType": "market"}
-
-
-class WebServer:
-    """`python -m config.web` on the test database."""
-
-    def __init__(self, **env: str) -> None:
-        self.port = free_port()
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "config.web", "--port", str(self.port)],
-            env=os.environ | {"DATABASE_URL": test_database_url()} | env,
-            stdout=subprocess.DEVNULL,
-        )
-        wait_until(self.answers, timeout_s=30, what="the web server")
-
-    def answers(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
-
-    def stop(self) -> None:
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(10)
-
-
-def test_database_url() -> str:
-    name = connection.settings_dict["NAME"]
-    return os.environ["DATABASE_URL"].rsplit("/", 1)[0] + f"/{name}"
-
-
-test_database_url.__test__ = False  # type: ignore[attr-defined]
 
 
 @pytest.fixture(scope="module")

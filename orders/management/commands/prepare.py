@@ -79,7 +79,7 @@ class Command(BaseCommand):
         account = Account.objects.filter(name=DEMO_ACCOUNT).first()
         account = account or accounts.create_account(DEMO_ACCOUNT)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        key = accounts.issue_key(account=account, label="made by manage.py prepare")
+        key, _ = accounts.issue_key(account=account, label="made by manage.py prepare")
         write_private(path=path, text=key + "\n")
         self.stdout.write("The demo account has a new API key.")
 
