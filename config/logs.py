@@ -14,7 +14,6 @@ SHARED: list[Any] = [
 ]
 
 QUIET = (
-    "django.request",
     "daphne",
     "urllib3",
     "asyncio",
@@ -65,7 +64,12 @@ def logging_config(*, level: int, format: Literal["console", "json"] | str) -> N
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
             "root": {"handlers": ["stderr"], "level": level},
             "loggers": {name: {"level": logging.WARNING} for name in QUIET}
-            # It prints a traceback a second while Redis is away; the hub says so in a line.
-            | {"channels_redis.pubsub": {"level": logging.CRITICAL}},
+            | {
+                # It prints a traceback a second while Redis is away; the hub says so in a line.
+                "channels_redis.pubsub": {"level": logging.CRITICAL},
+                # A refused request is the client's business; the pool's troubles reach us as exceptions.
+                "django.request": {"level": logging.ERROR},
+                "psycopg.pool": {"level": logging.ERROR},
+            },
         }
     )

@@ -81,7 +81,6 @@ SESSION_COOKIE_SAMESITE = "Strict"
 X_FRAME_OPTIONS = "DENY"
 
 INSTALLED_APPS = [
-    "daphne",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
