@@ -1,0 +1,73 @@
+"""What beat and operators do: expired tickets, old slots, API keys."""
+
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from django.conf import LazySettings
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from orders import accounts, execution, tasks
+from orders.exchange import TradingDesk
+from orders.models import Account, ApiKey, Order, StreamTicket
+from tests.factories import place
+from tests.routing.lab import ChainLab
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_expired_tickets_are_removed_and_good_ones_kept(account: Account) -> None:
+    accounts.issue_ticket(account=account)
+    StreamTicket.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    kept, _ = accounts.issue_ticket(account=account)
+
+    tasks.remove_expired_tickets()
+
+    assert StreamTicket.objects.count() == 1
+    assert accounts.redeem_ticket(kept) == account
+
+
+def test_old_landings_are_removed_and_recent_ones_kept(
+    account: Account,
+    desk: TradingDesk,
+    lab: ChainLab,
+    settings: LazySettings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings.MOCK_HISTORY_H = 1
+    monkeypatch.setattr(tasks, "trading_desk", lambda: desk)
+    old, recent = place(account), place(account)
+    execution.execute(old.id, desk=desk)
+    lab.clock.pass_slots(2 * 3_600_000 // settings.MOCK_SLOT_MS)
+    execution.execute(recent.id, desk=desk)
+
+    tasks.remove_old_slots()
+
+    hashes = [Order.objects.get(id=order.id).tx_hash for order in (old, recent)]
+    landed = desk.chain.transactions(hashes)
+    assert [receipt is not None for receipt in landed] == [False, True]
+
+
+def test_keys_are_issued_listed_and_revoked_by_a_command(db: None) -> None:
+    clear = apikey("issue", "carol", "--label", "bot").strip()
+    assert (found := accounts.account_of_key(clear)) and found.name == "carol"
+
+    listed = apikey("list")
+    assert "carol  bot  active" in listed
+    assert clear not in listed
+
+    apikey("revoke", ApiKey.objects.get().prefix)
+    assert accounts.account_of_key(clear) is None
+    assert "revoked" in apikey("list")
+
+
+def test_a_prefix_that_names_no_key_is_refused(db: None) -> None:
+    with pytest.raises(CommandError, match="No key has the prefix oee_nobody"):
+        apikey("revoke", "oee_nobody")
+
+
+def apikey(*arguments: str) -> str:
+    out = StringIO()
+    call_command("apikey", *arguments, stdout=out, stderr=StringIO())
+    return out.getvalue()
