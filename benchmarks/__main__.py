@@ -14,13 +14,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks import report
-from benchmarks.engine import busy_seconds, cpu_seconds, running_engine, task_events
+from benchmarks.engine import busy_seconds, cpu_seconds, running_engine
 from benchmarks.load import Followed, LoadOrder
 from benchmarks.measure import check, measure, read_log
 from benchmarks.scenarios import QUICK_ORDERS, SCENARIOS, Scenario
-from config.engine_processes import PROJECT
-from config.ready import Ready
 from config.stack import StackError
+from config.stack.engine_processes import PROJECT
+from config.stack.ready import Ready
 
 RESULTS = PROJECT / "benchmarks" / "results"
 
@@ -118,7 +118,6 @@ def run(scenario: Scenario, console: Console) -> report.Result:
             cores={name: round(seconds / elapsed_s, 2) for name, seconds in used.items()},
             versions=report.versions(ready),
             load_before=load_before,
-            task_events=task_events(ready),
         )
 
 

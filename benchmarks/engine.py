@@ -10,8 +10,8 @@ from pathlib import Path
 
 import psutil
 
-from config.ready import Ready
 from config.stack import Stack
+from config.stack.ready import Ready
 
 # Empty rather than removed: `.env` would name them again.
 EMBEDDED = {"DATABASE_URL": "", "CHAIN_DATABASE_URL": "", "REDIS_URL": ""}
@@ -37,11 +37,6 @@ def allow_many_sockets() -> None:
     """Whatever the system lets us: each order's socket is an open file on both sides. Children inherit it."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def task_events(ready: Ready) -> str:
-    """Whether the worker tells Flower of every task: it always does when it was started with -E."""
-    return "on" if "-E" in psutil.Process(ready.pids["worker"]).cmdline() else "off"
 
 
 def cpu_seconds(ready: Ready) -> dict[str, float]:

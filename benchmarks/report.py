@@ -20,8 +20,8 @@ from rich.table import Table
 
 from benchmarks.measure import Checks, Figures
 from benchmarks.scenarios import Scenario
-from config.engine_processes import PROJECT
-from config.ready import Ready, camel_case
+from config.stack.engine_processes import PROJECT
+from config.stack.ready import Ready, camel_case
 
 PACKAGES = ("django", "djangorestframework", "channels", "channels-redis", "daphne", "celery")
 MAX_TROUBLES = 5
@@ -36,7 +36,6 @@ class Result:
     cores: Mapping[str, float]
     versions: Mapping[str, str]
     load_before: float
-    task_events: str
 
 
 def write(result: Result, *, folder: Path) -> Path:
@@ -56,7 +55,7 @@ def write(result: Result, *, folder: Path) -> Path:
             "socketPerOrder": scenario.sockets,
             "generator": "its own process on the same machine",
         },
-        "taskEvents": result.task_events,
+        "taskEvents": "off",
         "settings": scenario.environment,
         "figures": _in_camel_case(asdict(result.figures)),
         "cores": dict(result.cores),
@@ -92,7 +91,7 @@ def show(results: Sequence[Result], console: Console) -> None:
             console.print(f"  and {left} more", style="red")
     say(
         f"\nThe load generator shares this machine ({os.cpu_count()} cores) with the engine. "
-        f"Task events, for Flower: {' and '.join(sorted({r.task_events for r in results}))}."
+        "Task events, for Flower, are off."
     )
 
 

@@ -9,7 +9,7 @@ import os
 import socket
 import sys
 
-from config.probes import WorkerProbe
+from config.stack.probes import WorkerProbe
 
 if __name__ == "__main__":
     node = f"{sys.argv[1]}@{socket.gethostname()}"

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from config.engine_processes import PROJECT
+from config.stack.engine_processes import PROJECT
 
 # What docker-compose.yml requires.
 SECRETS = {

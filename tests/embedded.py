@@ -18,9 +18,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from config.embedded import EmbeddedPostgres, EmbeddedRedis
-from config.embedded_server import EmbeddedServer
-from config.supervisor import Log, Supervisor
+from config.stack.embedded import EmbeddedPostgres, EmbeddedRedis
+from config.stack.embedded_server import EmbeddedServer
+from config.stack.supervisor import Log, Supervisor
 from routing import simulated_schema
 
 

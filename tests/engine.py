@@ -10,7 +10,7 @@ from pathlib import Path
 
 from django.db import connection
 
-from config.ports import free_port
+from config.stack.ports import free_port
 from tests.waiting import wait_until
 
 

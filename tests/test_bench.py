@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.load import Followed
 from benchmarks.measure import check, measure, percentile
-from config.engine_processes import PROJECT
+from config.stack.engine_processes import PROJECT
 
 LIFE = ["pending", "routing", "building", "submitted", "confirmed"]
 EVENTS = list(enumerate(LIFE, start=1))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from config.engine_processes import PROJECT
+from config.stack.engine_processes import PROJECT
 from tests.compose import (
     SECRETS,
     RequiredVariable,

@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from config.ports import free_port
-from config.server_binaries import find_postgres, find_redis
+from config.stack.ports import free_port
+from config.stack.server_binaries import find_postgres, find_redis
 from tests.compose import SECRETS, copy_context, image_environment, load_compose
 from tests.embedded import drop_database
 from tests.waiting import wait_until

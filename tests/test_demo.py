@@ -17,10 +17,10 @@ import pytest
 from django.core.management import call_command
 from rich.console import Console
 
-from config.engine_processes import PROJECT
-from config.ports import free_port
-from config.ready import Ready
 from config.stack import Stack
+from config.stack.engine_processes import PROJECT
+from config.stack.ports import free_port
+from config.stack.ready import Ready
 from orders.demo.client import Engine, execute
 from orders.demo.order import DemoError, DemoOrder, StreamEvent, demo_orders, find_flaw
 from orders.demo.screen import Lines, Terminal

@@ -14,9 +14,14 @@ import pytest
 import redis
 
 from config import embedded, server_binaries
-from config.embedded import EmbeddedPostgres, EmbeddedRedis
-from config.reach import ping_redis
-from config.server_binaries import EmbeddedServerError, copy_postgres, find_postgres, find_redis
+from config.stack.embedded import EmbeddedPostgres, EmbeddedRedis
+from config.stack.reach import ping_redis
+from config.stack.server_binaries import (
+    EmbeddedServerError,
+    copy_postgres,
+    find_postgres,
+    find_redis,
+)
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root needs another account")
 

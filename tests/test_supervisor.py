@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from config.engine_processes import PROJECT, python
-from config.supervisor import Child, Log, Supervisor
+from config.stack.engine_processes import PROJECT, python
+from config.stack.supervisor import Child, Log, Supervisor
 from tests.waiting import wait_until
 
 RUN_FOR_EVER = "import time\nwhile True: time.sleep(60)"

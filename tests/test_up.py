@@ -23,8 +23,8 @@ import psutil
 import psycopg
 import pytest
 
-from config.engine_processes import PROJECT
-from config.ports import free_port
+from config.stack.engine_processes import PROJECT
+from config.stack.ports import free_port
 from tests.waiting import wait_until
 
 NAMED_BY_THE_TESTS = ("DATABASE_URL", "CHAIN_DATABASE_URL", "REDIS_URL", "SECRET_KEY", "DATA_DIR")

@@ -16,8 +16,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
-from config.kept import ADMIN_USER, keep_secret, secret_path, write_private
-from config.reach import Unreachable, create_database, reach_postgres
+from config.stack.kept import ADMIN_USER, keep_secret, secret_path, write_private
+from config.stack.reach import Unreachable, create_database, reach_postgres
 from orders import accounts
 from orders.models import Account
 from routing import simulated_schema

@@ -9,8 +9,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from config.ready import Ready
 from config.stack import Stack, StackError
+from config.stack.ready import Ready
 
 
 class Command(BaseCommand):

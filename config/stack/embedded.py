@@ -14,12 +14,12 @@ from pathlib import Path
 import psycopg
 import redis
 
-from config.embedded_server import START_TIMEOUT_S, EmbeddedServer
-from config.kept import write_private
-from config.ports import free_port
-from config.processes import Command, stop_process
-from config.reach import ping_redis
-from config.server_binaries import (
+from config.stack.embedded_server import START_TIMEOUT_S, EmbeddedServer
+from config.stack.kept import write_private
+from config.stack.ports import free_port
+from config.stack.processes import Command, stop_process
+from config.stack.reach import ping_redis
+from config.stack.server_binaries import (
     EmbeddedServerError,
     PostgresPrograms,
     can_run,

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from config.probes import WorkerProbe, flower_answers, web_is_ready
-from config.processes import Command
+from config.stack.probes import WorkerProbe, flower_answers, web_is_ready
+from config.stack.processes import Command
 
-PROJECT = Path(__file__).resolve().parent.parent
+PROJECT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def engine_processes(
         EngineProcess(
             name="worker",
             command=python(
-                *(*celery, "worker", "--pool", "threads", "-E", "--hostname", node),
+                *(*celery, "worker", "--pool", "threads", "--hostname", node),
                 *("--concurrency", env.get("WORKER_CONCURRENCY", "10")),
                 # Workers need nothing of each other: PostgreSQL tells them what is due.
                 *("--without-mingle", "--without-gossip"),

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import psutil
 
-from config.kept import keep_secret
-from config.processes import Command, SystemUser, stop_process
-from config.server_binaries import EmbeddedServerError, can_enter, choose_system_user
-from config.supervisor import Child
+from config.stack.kept import keep_secret
+from config.stack.processes import Command, SystemUser, stop_process
+from config.stack.server_binaries import EmbeddedServerError, can_enter, choose_system_user
+from config.stack.supervisor import Child
 
 # Crash recovery replays PostgreSQL's write-ahead log before the server answers.
 START_TIMEOUT_S = 60.0

@@ -14,7 +14,7 @@ def stop_left_overs(*, ready_path: Path) -> list[str]:
     """Stop those that `ready.json` of a killed run still names. Call under the folder's lock.
 
     A number that has gone to another program since is not stopped: only the engine's processes
-    have this folder as DATA_DIR. The servers see to their own (config/embedded_server.py).
+    have this folder as DATA_DIR. The servers see to their own (config/stack/embedded_server.py).
     """
     try:
         pids: dict[str, int] = json.loads(ready_path.read_text())["pids"]

@@ -19,16 +19,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
-from config.data_lock import DataFolderInUse, lock_data_dir
-from config.embedded_server import EmbeddedServer, explain_unwritable, make_data_dir
-from config.engine_processes import EngineProcess, engine_processes, prepare_databases
-from config.kept import ADMIN_USER, keep_secret, secret_path
-from config.left_overs import stop_left_overs
-from config.ports import free_port, port_is_free
-from config.reach import Unreachable, reach_postgres, reach_redis
-from config.ready import Ready
-from config.server_binaries import EmbeddedServerError
-from config.supervisor import Child, Log, Supervisor
+from config.stack.data_lock import DataFolderInUse, lock_data_dir
+from config.stack.embedded_server import EmbeddedServer, explain_unwritable, make_data_dir
+from config.stack.engine_processes import EngineProcess, engine_processes, prepare_databases
+from config.stack.kept import ADMIN_USER, keep_secret, secret_path
+from config.stack.left_overs import stop_left_overs
+from config.stack.ports import free_port, port_is_free
+from config.stack.reach import Unreachable, reach_postgres, reach_redis
+from config.stack.ready import Ready
+from config.stack.server_binaries import EmbeddedServerError
+from config.stack.supervisor import Child, Log, Supervisor
 
 DEFAULT_PORTS = {"PORT": 8000, "FLOWER_PORT": 5555}
 READY_TIMEOUT_S = 120.0
@@ -200,14 +200,14 @@ class Stack:
         redis_url = os.environ.get("REDIS_URL", "")
         embedded: list[EmbeddedServer] = []
         if not database_url:
-            from config.embedded import EmbeddedPostgres
+            from config.stack.embedded import EmbeddedPostgres
 
             postgres = EmbeddedPostgres(self.data_dir)
             self._start_server(postgres, STAGE_POSTGRES)
             database_url = postgres.url
             embedded.append(postgres)
         if not redis_url:
-            from config.embedded import EmbeddedRedis
+            from config.stack.embedded import EmbeddedRedis
 
             redis = EmbeddedRedis(self.data_dir)
             self._start_server(redis, STAGE_REDIS)

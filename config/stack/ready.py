@@ -5,7 +5,7 @@ import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from config.kept import write_private
+from config.stack.kept import write_private
 
 
 @dataclass(frozen=True)

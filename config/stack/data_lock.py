@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-# The guard of a killed run (config/guard.py) holds the lock while it stops what was left behind.
+# The guard of a killed run (config/stack/guard.py) holds the lock while it stops what was left behind.
 CLEAN_UP_TIMEOUT_S = 40.0
 
 

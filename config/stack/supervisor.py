@@ -1,7 +1,7 @@
 """Runs child processes: their lines in one log, dead ones restarted, all of them stopped in order.
 
 Owns processes, not their meaning: what runs, with which environment, and when it counts as ready
-is `config/stack.py`'s. A child that dies is started again after 0.5 s, 1 s, 2 s … 10 s.
+is `config/stack/`'s. A child that dies is started again after 0.5 s, 1 s, 2 s … 10 s.
 """
 
 import subprocess
@@ -15,7 +15,7 @@ from pathlib import Path
 from signal import SIGTERM, Signals
 from typing import IO
 
-from config.processes import Command, stop_process
+from config.stack.processes import Command, stop_process
 
 BACK_OFF_S = 0.5
 LONGEST_BACK_OFF_S = 10.0

@@ -14,7 +14,7 @@ import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from config.processes import SystemUser
+from config.stack.processes import SystemUser
 
 UNPRIVILEGED_ACCOUNT = "nobody"
 # Debian and Ubuntu keep the server's programs off PATH, one folder per major version.
