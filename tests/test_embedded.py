@@ -13,7 +13,7 @@ import psycopg
 import pytest
 import redis
 
-from config import embedded, server_binaries
+from config.stack import embedded, server_binaries
 from config.stack.embedded import EmbeddedPostgres, EmbeddedRedis
 from config.stack.reach import ping_redis
 from config.stack.server_binaries import (
