@@ -4,6 +4,7 @@ Nothing here is the truth. If the process dies, its leases end and others take o
 """
 
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,7 +30,7 @@ class Sent:
     genesis_hash: str
     signed_slot: int
     sent_at: float = float("-inf")
-    answered_at: float = float("-inf")
+    answered_at: float = field(default_factory=time.monotonic)  # or when asking began
     in_doubt: bool = False
     can_land: bool = True
 

@@ -76,7 +76,8 @@ class Pulse:
         held = inflight.here.held()
         kept = leases.renew(held)
         # What is no longer held by now has come to its end in the meantime.
-        lost = [lease for lease in held if lease[0] not in kept and lease in inflight.here.held()]
+        still = set(inflight.here.held())
+        lost = [lease for lease in held if lease[0] not in kept and lease in still]
         if lost:
             inflight.here.forget(lost)
             observe.lease_lost(order_ids=[order_id for order_id, _ in lost])

@@ -112,7 +112,6 @@ def _ask(sents: Sequence[Sent], desk: TradingDesk) -> list[Verdict]:
     for sent in sents:
         if sent.signature in verdicts:
             sent.answered_at = now
-        sent.answered_at = max(sent.answered_at, sent.sent_at)
     return [verdicts.get(sent.signature) or _unanswered(sent, now) for sent in sents]
 
 

@@ -12,6 +12,7 @@ from orders.models import Account, Order, OrderAttempt, OrderEvent
 from tests.desks import Node, behind
 from tests.factories import place, statuses
 from tests.routing.lab import ChainLab
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -154,6 +155,22 @@ def test_silence_of_thirty_seconds_is_doubt_and_an_answer_ends_it(
     settlement.settle(settled.waiting, desk=desk)
     order.refresh_from_db()
     assert (order.status, order.in_doubt_since) == ("confirmed", None)
+
+
+def test_sending_again_is_no_answer(
+    dropped: tuple[Sent, TradingDesk, Node], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent, desk, node = dropped
+    node.is_down = True
+    monkeypatch.setattr(settlement, "RESEND_EVERY_S", 0.0)
+    monkeypatch.setattr(settlement, "DOUBT_AFTER_SILENCE_S", 0.2)
+
+    def ask_and_send_again() -> bool:
+        settlement.settle([sent], desk=desk)
+        return Order.objects.get(id=sent.order_id).in_doubt_since is not None
+
+    wait_until(ask_and_send_again, timeout_s=5, what="doubt")
+    assert len(node.sent) > 2
 
 
 def test_a_cancel_after_submitted_changes_nothing_for_a_swap_that_lands(
