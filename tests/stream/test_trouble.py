@@ -1,0 +1,93 @@
+"""Sockets in trouble: without Redis, with readers that stop, with nothing to say."""
+
+import asyncio
+import socket
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import connect
+
+from orders.exchange import TradingDesk
+from orders.lifecycle import Status
+from orders.models import Account, Order
+from tests.engine import WebServer
+from tests.factories import move, order_at, place
+from tests.stream.client import Socket, execute, later
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+async def test_without_redis_the_stream_is_complete_all_the_same(
+    account: Account, api_key: str, desk: TradingDesk
+) -> None:
+    """Its server's Redis is a port where nothing listens: every event comes by comparing with the log."""
+    web = await later(lambda: WebServer(REDIS_URL="redis://127.0.0.1:1/0"))
+    try:
+        order = await later(lambda: place(account))
+        headers = {"Authorization": f"Bearer {api_key}"}
+        async with connect(
+            f"ws://127.0.0.1:{web.port}/ws/{order.id}", additional_headers=headers
+        ) as opened:
+            client = Socket(opened)
+            first = await client.read()
+            await execute(order, desk)
+            rest, code = await client.read_to_the_end()
+    finally:
+        await later(web.stop)
+
+    assert [event["seq"] for event in [first, *rest]] == [1, 2, 3, 4, 5]
+    assert code == 1000
+
+
+async def test_a_reader_that_stops_reading_is_dropped_and_costs_the_others_nothing(
+    web: WebServer, open_socket: Any, account: Account, api_key: str
+) -> None:
+    slow = socket.socket()
+    slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    slow.connect(("127.0.0.1", web.port))
+    slow.sendall(
+        f"GET /ws/orders HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n"
+        f"Authorization: Bearer {api_key}\r\n\r\n".encode()
+    )
+    order = await later(lambda: place(account))
+    padding = "x" * 60_000
+    events = 120
+
+    async with open_socket("/ws/orders", max_size=None) as client:
+        assert (await client.read())["type"] == "order.snapshot"
+        seen = []
+        for _ in range(events):
+            await later(
+                lambda: move(
+                    Order.objects.get(id=order.id), Status.ROUTING, details={"quotes": padding}
+                )
+            )
+            seen.append((await client.read())["seq"])
+
+    assert seen == list(range(2, events + 2))
+    received = await asyncio.to_thread(drain, slow)
+    assert b"\x03\xf5" in received[-200:]  # the close frame's code, 1013
+    assert len(received) < events * len(padding) / 2
+
+
+def drain(slow: socket.socket) -> bytes:
+    """Read what was kept for it, up to the end of the connection."""
+    slow.settimeout(10)
+    received = bytearray()
+    try:
+        while chunk := slow.recv(65536):
+            received += chunk
+    except ConnectionResetError:
+        pass
+    return bytes(received)
+
+
+async def test_a_quiet_stream_has_a_heartbeat(
+    web: WebServer, open_socket: Any, account: Account
+) -> None:
+    order = await later(lambda: order_at(Status.ROUTING, account))
+
+    async with open_socket(f"/ws/{order.id}?after=1") as client:
+        assert (await client.read())["seq"] == 2
+        assert await client.read_any(timeout_s=15) == {"type": "heartbeat", "seq": 2}
