@@ -51,8 +51,7 @@ class _Counter:
             retry=Retry(NoBackoff(), 0),
             # No greetings: each would wait for an answer, and a Redis that is stuck gives none.
             protocol=2,
-            lib_name=None,
-            lib_version=None,
+            driver_info=None,
         )
         self._paused_until = 0.0
 
