@@ -49,13 +49,15 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
     # No layer of its own: a consumer with one subscribes before it connects, and dies with Redis.
     channel_layer_alias = None
     subscription: Subscription | None = None
+    is_refused = False
 
     async def connect(self) -> None:
         await self.accept()
         await self._or_refuse(self.open())
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        await self._or_refuse(self.hear(text_data))
+        if not self.is_refused:  # what comes behind a refusal was sent before it was read
+            await self._or_refuse(self.hear(text_data))
 
     async def disconnect(self, code: int) -> None:
         if self.subscription is not None:
@@ -95,6 +97,7 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             await self._refuse(Refusal.of(problem))
 
     async def _refuse(self, refusal: Refusal) -> None:
+        self.is_refused = True
         await self.send(as_text({**refusal.problem, "type": "problem"}))
         await self.close(refusal.code)
 

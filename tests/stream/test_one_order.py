@@ -156,3 +156,22 @@ async def test_a_bad_order_is_explained_and_nothing_is_stored(
     assert [(m["type"], m["code"]) for m in messages] == [("problem", code)]
     assert close_code == 4400
     assert await later(Order.objects.count) == 0
+
+
+@pytest.mark.parametrize(("key", "close_code"), [(None, 4401), ("the right one", 4400)])
+async def test_what_comes_behind_a_refusal_is_not_an_order(
+    open_socket: Any, account: Account, api_key: str, key: str | None, close_code: int
+) -> None:
+    async with open_socket("/api/orders/execute", key=key and api_key) as client:
+        for message in ("{", json.dumps(ORDER), json.dumps(ORDER)):
+            await client.connection.send(message)
+        messages, closed_with = await client.read_to_the_end()
+
+    # A whole order later, the server has long dealt with whatever it took from the first socket.
+    async with open_socket("/api/orders/execute") as client:
+        await client.connection.send(json.dumps(ORDER))
+        assert (await client.read())["status"] == "pending"
+
+    assert [message["type"] for message in messages] == ["problem"]
+    assert closed_with == close_code
+    assert await later(Order.objects.count) == 1
