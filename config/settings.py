@@ -21,7 +21,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 env = Env()
 env.read_env(str(BASE_DIR / ".env"), recurse=False)
 
-DATA_DIR = Path(env.str("DATA_DIR", str(BASE_DIR / ".data"))).absolute()
+DATA_DIR = Path(env.str("DATA_DIR", "") or BASE_DIR / ".data").absolute()
 
 
 def running_stack() -> dict[str, str]:
@@ -163,7 +163,17 @@ if DATABASE_URL:
     DATABASES["default"].setdefault("OPTIONS", {})
     DATABASES["default"]["OPTIONS"] |= {
         "connect_timeout": 2,
-        "pool": {"min_size": 1, "max_size": DB_POOL_SIZE, "timeout": 3, "max_idle": 60},
+        # A server that vanished from the network is noticed by its silence.
+        "tcp_user_timeout": 5_000,
+        "keepalives_idle": 5,
+        "pool": {
+            "min_size": 1,
+            "max_size": DB_POOL_SIZE,
+            "timeout": 3,
+            "max_idle": 60,
+            # Attempts to reconnect start anew this often, instead of backing off for minutes.
+            "reconnect_timeout": 4,
+        },
     }
 
 # --- Redis: messages that may be lost ---------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ socket is closed with 1013 (try again later); it can come back with `?after=SEQ`
 
 import os
 import sys
+from functools import partial
 from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
@@ -34,6 +35,12 @@ class BoundedServer(Server):  # type: ignore[misc]
     def say_why_sockets_close(self) -> None:
         """A protocol error sends its close code first; by default the connection is just dropped."""
         self.ws_factory.setProtocolOptions(failByDrop=False, closeHandshakeTimeout=CLOSE_TIMEOUT_S)
+
+    def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
+        """A socket's application can ask how much its client has not read yet, and wait."""
+        if scope["type"] == "websocket":
+            scope["unread_bytes"] = partial(unread_bytes, protocol.transport)
+        return super().create_application(protocol, scope)
 
     async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
         if message["type"] == "websocket.close" and message.get("code") in SERVER_CODES:

@@ -5,6 +5,7 @@ Each is admitted once, then left to the hub.
 A refusal accepts first and closes then, so that a browser sees the code.
 """
 
+import asyncio
 import time
 from datetime import datetime
 from typing import Any
@@ -27,6 +28,9 @@ from orders.stream_log import in_database, oldest_recent_id
 from orders.subscription import Subscription
 
 MALFORMED = 4400
+# Between two pages of a snapshot: how much may be unread before the next, and how long that may take.
+READ_ENOUGH_BYTES = 64 * 1024
+PATIENCE_S = 10.0
 CLOSE_CODES = {401: 4401, 404: 4404, 429: 4429, 500: 1011, 503: 1013}
 
 
@@ -193,24 +197,42 @@ class AccountConsumer(StreamConsumer):
 
     async def open(self) -> None:
         account = await in_database(self.account)
-        # What happens between this and joining the hub is in the log, which the hub reads first.
-        orders = await in_database(stream_log.open_orders, account.id, since=self._since())
-        for order in orders:
-            await self.send(as_text({"type": "order.snapshot", **order_as_json(order)}))
-        subscription = self.follow(
-            account_id=account.id,
-            order_id=None,
-            seen={order.id: order.last_seq for order in orders},
-        )
-        subscription.finished_at.update(
-            (order.id, time.monotonic()) for order in orders if order.is_final
-        )
+        since, newer_than = self._since(), oldest_recent_id()
+        seen: dict[UUID, int] = {}
+        finished_at: dict[UUID, float] = {}
+        after: UUID | None = None
+        while page := await in_database(
+            stream_log.open_orders, account.id, since=since, newer_than=newer_than, after=after
+        ):
+            for order in page:
+                await self.send(as_text({"type": "order.snapshot", **order_as_json(order)}))
+                seen[order.id] = order.last_seq
+                if order.is_final:
+                    finished_at[order.id] = time.monotonic()
+            after = page[-1].id
+            await self._until_read()
+        # What happened since the snapshot was read is in the log, which the hub reads first.
+        self.follow(account_id=account.id, order_id=None, seen=seen).finished_at.update(finished_at)
+
+    async def _until_read(self) -> None:
+        """Let the client read what it was sent: a long snapshot must not make it look slow. Raises Refusal."""
+        unread_bytes = self.scope.get("unread_bytes", lambda: 0)
+        give_up_at = time.monotonic() + PATIENCE_S
+        while unread_bytes() > READ_ENOUGH_BYTES:
+            if time.monotonic() > give_up_at:
+                raise Refusal.of(
+                    Problem(503, "TOO_SLOW", "The client reads too slowly.", retryable=True)
+                )
+            await asyncio.sleep(0.01)
 
     def _since(self) -> datetime | None:
         given = self.query.get("since")
         if given is None:
             return None
-        since = parse_datetime(given.replace(" ", "+")) if len(given) < 40 else None
+        try:
+            since = parse_datetime(given.replace(" ", "+")) if len(given) < 40 else None
+        except ValueError:  # well formed, but no such day or hour
+            since = None
         if since is None or since.tzinfo is None:
             wanted = "since must be a time with its zone, like 2026-01-31T12:00:00Z."
             raise Refusal.of(Problem(400, "INVALID_SINCE", wanted, field="since"))

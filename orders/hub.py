@@ -21,6 +21,7 @@ from orders.subscription import Line, Subscription
 COMPARE_EVERY_S = 1.0
 HEARTBEAT_EVERY_S = 10.0
 RETRY_AFTER_S = 1.0
+YIELD_EVERY = 25
 
 
 class Hub:
@@ -75,7 +76,11 @@ class Hub:
     # --- delivery -----------------------------------------------------------------------------------------------------
 
     async def _deliver(self, lines: Iterable[Line]) -> None:
-        for line in lines:
+        for count, line in enumerate(lines, start=1):
+            if count % YIELD_EVERY == 0:
+                await asyncio.sleep(
+                    0
+                )  # the server writes in between: a burst must not look like a slow reader
             for subscription in self._listeners(line.account_id, line.order_id):
                 if subscription.is_next(line.order_id, line.seq):
                     await self._send(subscription, line)
@@ -135,12 +140,14 @@ class Hub:
             return
         layer = get_channel_layer()
         try:
-            for account_id, sockets in list(self._sockets.items()):
-                if sockets and account_id not in self._joined:
+            for account_id in list(self._sockets):
+                # Counted anew each time: sockets come and go while the layer is awaited.
+                has_sockets = self._sockets[account_id] > 0
+                if has_sockets and account_id not in self._joined:
                     await layer.group_add(group_of(account_id), self._channel)
                     self._joined.add(account_id)
                     self._read_up_account(account_id)
-                elif not sockets:
+                elif not has_sockets:
                     self._joined.discard(account_id)
                     del self._sockets[account_id]
                     self._by_account.pop(account_id, None)

@@ -74,10 +74,11 @@ class Settled:
     retries: list[tuple[UUID, float]] = field(default_factory=list)
 
 
-def send(sent: Sent, *, desk: TradingDesk) -> None:
-    """Send the stored bytes, again or for the first time: the chain gives them one effect. Never raises for the chain.
+def send(sent: Sent, *, desk: TradingDesk) -> bool:
+    """Send the stored bytes, again or for the first time: the chain gives them one effect.
 
-    Whatever goes wrong from here on, the transaction may be on its way; only `settle` can tell.
+    Answers whether the node took them; never raises for the chain. Whatever goes wrong from here on, the transaction
+    may be on its way; only `settle` can tell.
     """
     connection.close()
     sent.sent_at = time.monotonic()
@@ -85,6 +86,8 @@ def send(sent: Sent, *, desk: TradingDesk) -> None:
         desk.chain.send(sent.signed_bytes)
     except RoutingError as error:
         observe.send_failed(order_id=sent.order_id, attempt=sent.attempt, error=error)
+        return False
+    return True
 
 
 def settle(sents: Sequence[Sent], *, desk: TradingDesk) -> Settled:
@@ -95,8 +98,9 @@ def settle(sents: Sequence[Sent], *, desk: TradingDesk) -> Settled:
         connection.close()  # no connection is held while the chain answers
         _write(list(zip(chunk, _ask(chunk, desk), strict=True)), settled)
     for sent in settled.waiting:
-        if sent.can_land and time.monotonic() - sent.sent_at >= RESEND_EVERY_S:
-            send(sent, desk=desk)
+        due = sent.can_land and time.monotonic() - sent.sent_at >= RESEND_EVERY_S
+        if due and not send(sent, desk=desk):
+            break  # a node in trouble may cost a time-out per send: the others wait for the next time
     return settled
 
 

@@ -20,6 +20,8 @@ T = TypeVar("T")
 
 # How far the clocks and commits of several processes may lie apart.
 OVERLAP_S = 10.0
+# Well below what a client may leave unread.
+SNAPSHOT_PAGE = 200
 
 EVENTS_AFTER = """
 SELECT o.account_id, e.order_id, e.seq, e.status, e.attempt, e.at, e.message, e.details
@@ -72,12 +74,15 @@ def last_seqs(
         return rows
 
 
-def open_orders(account_id: int, *, since: datetime | None) -> list[Order]:
-    """What an account's stream begins with: orders that are unfinished, just accepted, or changed since."""
-    wanted = Q(due_at__isnull=False) | Q(id__gte=oldest_recent_id())
+def open_orders(
+    account_id: int, *, since: datetime | None, newer_than: UUID, after: UUID | None
+) -> list[Order]:
+    """What an account's stream begins with, a page at a time: unfinished orders, new ones, those changed since."""
+    wanted = Q(due_at__isnull=False) | Q(id__gte=newer_than)
     if since is not None:
         wanted |= Q(updated_at__gte=since)
-    return list(Order.objects.filter(wanted, account_id=account_id).order_by("id"))
+    orders = Order.objects.filter(wanted, account_id=account_id).order_by("id")
+    return list((orders.filter(id__gt=after) if after else orders)[:SNAPSHOT_PAGE])
 
 
 def oldest_recent_id(now: float | None = None) -> UUID:

@@ -72,6 +72,8 @@ class Ledger:
             min_size=min(1, pool_size),
             max_size=pool_size,
             timeout=timeout_s,
+            # Attempts to reconnect start anew this often, instead of backing off for minutes.
+            reconnect_timeout=4,
             kwargs={
                 "autocommit": True,
                 "connect_timeout": max(2, round(timeout_s)),

@@ -81,6 +81,22 @@ def test_a_transaction_that_can_still_land_is_sent_again(
     assert statuses(sent.order_id)[-1] == "confirmed"
 
 
+def test_a_node_in_trouble_is_not_asked_to_send_again_for_everyone(
+    account: Account, desk: TradingDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk, node = behind(desk)
+    node.drops_sends = True
+    for _ in range(5):
+        execution.execute(place(account).id, desk=desk)
+    monkeypatch.setattr(settlement, "RESEND_EVERY_S", 0.0)
+    node.sent.clear()
+
+    settled = settlement.settle(inflight.here.waiting(), desk=desk)
+
+    assert len(settled.waiting) == 5
+    assert len(node.sent) == 1  # each might cost a time-out; the others' turn comes
+
+
 def test_an_expired_transaction_is_dead_only_once_the_expiry_is_final(
     dropped: tuple[Sent, TradingDesk, Node], lab: ChainLab
 ) -> None:

@@ -1,6 +1,8 @@
 """What `GET /api/orders` can be asked for, and how its pages are cut."""
 
+from base64 import b64decode
 from typing import Any
+from urllib.parse import parse_qs
 
 from django.db.models import QuerySet
 from drf_spectacular.types import OpenApiTypes
@@ -100,6 +102,9 @@ class OrderPages(CursorPagination):
             raise self._broken() from error
 
     def decode_cursor(self, request: Request) -> Any:
+        encoded = request.query_params.get(self.cursor_query_param)
+        if encoded is not None and not self._is_ours(encoded):
+            raise self._broken()
         cursor = super().decode_cursor(request)
         if cursor is not None and cursor.position is not None:
             try:
@@ -107,6 +112,16 @@ class OrderPages(CursorPagination):
             except Exception as error:
                 raise self._broken() from error
         return cursor
+
+    def _is_ours(self, encoded: str) -> bool:
+        """Ours hold a position and perhaps a direction: ids are unique, so offsets are never needed."""
+        try:
+            tokens = parse_qs(
+                b64decode(encoded, validate=True).decode("ascii"), strict_parsing=True
+            )
+        except ValueError:
+            return False
+        return "p" in tokens and tokens.keys() <= {"p", "r"}
 
     def _broken(self) -> Problem:
         return Problem(

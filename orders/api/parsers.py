@@ -42,11 +42,23 @@ def parse_object(body: bytes) -> dict[str, Any]:
         )
     except UnicodeDecodeError:
         raise Problem(400, "INVALID_JSON", "The body is not UTF-8.") from None
+    except ArithmeticError:
+        raise Problem(400, "INVALID_JSON", "The body holds a number beyond all bounds.") from None
     except (ValueError, RecursionError) as error:
         raise Problem(400, "INVALID_JSON", f"The body is not valid JSON: {error}.") from None
+    if b"\\u" in body:
+        _refuse_lone_surrogates(parsed)
     if not isinstance(parsed, dict):
         raise Problem(400, "NOT_AN_OBJECT", "The body must be a JSON object.")
     return parsed
+
+
+def _refuse_lone_surrogates(parsed: Any) -> None:
+    """Half a character, written as "\\ud800", is a string to Python but can't be sent or stored."""
+    try:
+        json.dumps(parsed, ensure_ascii=False, default=str).encode()
+    except UnicodeEncodeError:
+        raise Problem(400, "INVALID_JSON", "A string holds half a surrogate pair.") from None
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -69,6 +69,8 @@ def test_the_history_can_be_filtered(api: Api, account: Account, desk: TradingDe
         ({"cursor": "broken"}, "cursor"),
         ({"cursor": "cD0xMjM="}, "cursor"),
         ({"cursor": "bz0tMQ=="}, "cursor"),
+        ({"cursor": "bz01"}, "cursor"),
+        ({"cursor": "A" * 400}, "cursor"),
         ({"clientOrderId": "\0"}, "clientOrderId"),
     ],
 )
@@ -152,6 +154,7 @@ def test_the_openapi_document_names_every_address(client: Client) -> None:
 
 def test_health_and_readiness_need_no_key(client: Client) -> None:
     assert client.get("/health").json() == {"status": "ok"}
+    assert Client(enforce_csrf_checks=True).post("/health").status_code == 405
     assert client.get("/ready").json() == {"status": "ready", "postgres": "ok", "redis": "ok"}
 
 

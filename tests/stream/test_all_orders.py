@@ -7,10 +7,11 @@ from uuid import uuid4
 import pytest
 from django.db import connection
 
+from orders import journal
 from orders.exchange import TradingDesk
 from orders.lifecycle import Status
 from orders.models import Account, Order
-from tests.factories import move, order_at, place
+from tests.factories import move, new_order, order_at, place
 from tests.stream.client import execute, later
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -84,3 +85,18 @@ def backdate() -> Callable[[Order], None]:
         order.id = type(order.id)(old)
 
     return backdate
+
+
+async def test_a_snapshot_may_be_longer_than_what_a_slow_reader_may_leave_unread(
+    open_socket: Any, account: Account
+) -> None:
+    accepted = await later(lambda: journal.accept([new_order(account) for _ in range(2000)]))
+    placed = [event.order_id for event in accepted]
+
+    async with open_socket("/ws/orders") as client:
+        snapshots = [await client.read() for _ in placed]
+        await later(lambda: move(Order.objects.get(id=placed[-1]), Status.CANCELLED))
+        event = await client.read()
+
+    assert [snapshot["orderId"] for snapshot in snapshots] == [str(order_id) for order_id in placed]
+    assert (event["orderId"], event["status"]) == (str(placed[-1]), "cancelled")

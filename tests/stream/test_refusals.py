@@ -24,6 +24,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
         ("/elsewhere", 4404, "NOT_FOUND"),
         ("/ws/orders?since=yesterday", 4400, "INVALID_SINCE"),
         ("/ws/orders?since=2026-01-01T00:00:00", 4400, "INVALID_SINCE"),
+        ("/ws/orders?since=2026-13-45T00:00:00Z", 4400, "INVALID_SINCE"),
+        ("/ws/orders?since=2026-01-31T25:00:00Z", 4400, "INVALID_SINCE"),
     ],
 )
 async def test_a_refusal_says_why_and_closes_with_its_code(
