@@ -161,12 +161,7 @@ def _execute(sql: str, params: list[Any]) -> dict[UUID, Event]:
     guard = transaction.atomic() if connection.in_atomic_block else nullcontext()
     with guard, connection.cursor() as cursor:
         cursor.execute(sql, params)
-        events = [
-            Event(
-                account_id, order_id, seq, Status(status), attempt, at, message, json.loads(details)
-            )
-            for account_id, order_id, seq, status, attempt, at, message, details in cursor.fetchall()
-        ]
+        events = [Event.from_columns(row) for row in cursor.fetchall()]
     transaction.on_commit(partial(_announce, events))
     return {event.order_id: event for event in events}
 

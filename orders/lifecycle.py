@@ -70,13 +70,6 @@ class AttemptState(StrEnum):
     FAILED = "failed"  # nothing was sent
 
 
-def is_legal(status: Status | None, successor: Status) -> bool:
-    """May an order in `status` (None: not yet accepted) become `successor`?"""
-    if status is None:
-        return successor is Status.PENDING
-    return successor in TRANSITIONS[status]
-
-
 def legal_pairs() -> Iterator[tuple[Status, Status]]:
     """Every legal (status, successor), in the order of the enum."""
     for status in Status:

@@ -298,7 +298,8 @@ class OrderEvent(models.Model):
                     ),
                     _connector=Q.OR,
                 )
-                & Q(seq__gt=1),
+                # Said aloud: a comparison with NULL is neither true nor false, and a CHECK lets that pass.
+                & Q(seq__gt=1, from_status__isnull=False),
                 name="event_is_a_legal_transition",
             ),
         ]

@@ -54,6 +54,14 @@ class Event:
             details=row.details,
         )
 
+    @classmethod
+    def from_columns(cls, columns: Sequence[Any]) -> "Event":
+        """From a statement that answers these eight columns in this order, `details` as JSON text."""
+        account_id, order_id, seq, status, attempt, at, message, details = columns
+        return cls(
+            account_id, order_id, seq, Status(status), attempt, at, message, json.loads(details)
+        )
+
     @property
     def is_final(self) -> bool:
         return self.status in TERMINAL

@@ -1,7 +1,6 @@
 """What the stream reads from PostgreSQL: an order's place in the log, what a socket lacks, an account's snapshot."""
 
 import asyncio
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -11,7 +10,6 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Q
 
-from orders.lifecycle import Status
 from orders.models import Order
 from orders.stream import Event
 
@@ -56,12 +54,7 @@ def events_after(heard: Mapping[UUID, int]) -> list[Event]:
     """Every event of these orders after the given seq, each order's in order."""
     with connection.cursor() as cursor:
         cursor.execute(EVENTS_AFTER, [list(heard), list(heard.values())])
-        return [
-            Event(
-                account_id, order_id, seq, Status(status), attempt, at, message, json.loads(details)
-            )
-            for account_id, order_id, seq, status, attempt, at, message, details in cursor.fetchall()
-        ]
+        return [Event.from_columns(row) for row in cursor.fetchall()]
 
 
 def last_seqs(

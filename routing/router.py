@@ -40,11 +40,6 @@ class Route:
     candidates: tuple[Candidate, ...]
 
 
-async def best_route(venues: Iterable[Venue], swap: Swap, *, deadline_s: float) -> Route:
-    """Collect quotes and choose. Raises what `choose` raises; safe to repeat."""
-    return choose(await collect_quotes(venues, swap, deadline_s=deadline_s))
-
-
 async def collect_quotes(
     venues: Iterable[Venue], swap: Swap, *, deadline_s: float
 ) -> tuple[Candidate, ...]:

@@ -24,10 +24,6 @@ def test_every_status_has_a_row_and_terminal_ones_lead_nowhere() -> None:
     assert all(way_to(status) is not None for status in Status)
 
 
-def test_only_pending_begins_an_order() -> None:
-    assert [status for status in Status if lifecycle.is_legal(None, status)] == [Status.PENDING]
-
-
 def test_the_diagram_shows_every_legal_pair_and_no_other() -> None:
     arrows = {line.strip() for line in lifecycle.diagram().splitlines() if "-->" in line}
 
@@ -105,6 +101,21 @@ def test_raw_sql_cannot_log_an_illegal_transition(
             transaction.atomic(),
         ):
             execute(insert)
+
+
+@pytest.mark.parametrize("status", Status)
+def test_raw_sql_cannot_log_a_second_beginning(account: Account, status: Status) -> None:
+    order = place(account)
+    insert = f"""
+        INSERT INTO orders_orderevent (order_id, seq, from_status, status, attempt, message)
+        VALUES ('{order.id}', 2, NULL, '{status}', 0, 'by hand')
+    """
+
+    with (
+        pytest.raises(DatabaseError, match="event_is_a_legal_transition"),
+        transaction.atomic(),
+    ):
+        execute(insert)
 
 
 @pytest.mark.parametrize(
