@@ -1,6 +1,6 @@
 """The chain, as its RPC node shows it: the protocol that a real endpoint and the simulation both keep.
 
-Everything is synchronous, asks one node, and may be out of date by the time it is read. Heights and slots
+Everything is synchronous, asks one node at a time, and may be out of date by the time it is read. Heights and slots
 are counts; signatures, blockhashes and addresses are base58. Method for method it is Solana's JSON RPC.
 """
 
@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Final, Literal, Protocol
 
 MAX_SIGNATURES_PER_CALL: Final = 256
+MAX_HISTORY_PER_CALL: Final = 1_000
 
 Commitment = Literal["processed", "confirmed", "finalized"]
 
@@ -50,12 +51,14 @@ class Statuses:
     """Answers in the order asked; None means that the node does not know the signature.
 
     `slot` is the context slot: what landed later is not in the answer. Nor is what landed before
-    `first_available_slot`, which was read at the same instant as the answers.
+    `first_available_slot`, or on another cluster than that of `genesis_hash`; both were read from the same
+    node and at the same instant as the answers.
     """
 
     slot: int
     statuses: tuple[SignatureStatus | None, ...]
-    first_available_slot: int = 0
+    first_available_slot: int
+    genesis_hash: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,11 @@ class LandedTransaction:
 
 
 class Chain(Protocol):
-    """One RPC node. Every read raises `Unavailable` when the node can't answer, and is safe to repeat."""
+    """An RPC endpoint. Every read raises `Unavailable` when it can't answer, and is safe to repeat.
+
+    Each call may be answered by another node, and nodes differ: one lags, one has lost its history, one is
+    on another cluster. An answer is true of the slot, the cluster and the history that it names, no more.
+    """
 
     def latest_blockhash(self) -> Blockhash:
         """A blockhash to build on (getLatestBlockhash, getGenesisHash)."""
@@ -101,8 +108,8 @@ class Chain(Protocol):
 
         Without `search_history` the node looks only into its cache of the last 150 slots. A null proves
         that a transaction is dead only if the answer was given *after* a `head()` whose finalized height
-        is past the transaction's last valid one, with history back to its signing. Raises `ValueError` for
-        more than 256.
+        is past the transaction's last valid one, for that head's finalized slot or a later one, with history
+        back to its signing, and both from its own cluster. Raises `ValueError` for more than 256.
         """
 
     def head(self) -> Head:
@@ -110,3 +117,22 @@ class Chain(Protocol):
 
     def transactions(self, signatures: Sequence[str]) -> tuple[LandedTransaction | None, ...]:
         """Receipts in the order asked, None for what has not landed (getTransaction)."""
+
+    def history(
+        self,
+        signer: str,
+        *,
+        before: str | None = None,
+        limit: int = MAX_HISTORY_PER_CALL,
+        min_context_slot: int = 0,
+    ) -> tuple[LandedTransaction, ...]:
+        """What this key signed and what landed, newest first (getSignaturesForAddress, getTransaction).
+
+        A page: the next one has the last signature of this one as `before`, and the end is a page of fewer
+        than `limit`. Several in one slot keep their order, so paging misses none and repeats none. Up to
+        which slot it reaches isn't in the answer: give the `slot` of a `head()` as `min_context_slot`.
+
+        Nothing is left out in silence. Raises `Unavailable` also when the node has not seen
+        `min_context_slot`, does not know `before`, is on another cluster, or lacks a part of the history that
+        other nodes have. Raises `ValueError` for a limit above 1,000 or below 1.
+        """

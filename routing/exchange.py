@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from routing.chain import Chain
 from routing.simulated_chain import SimulatedChain
+from routing.simulated_node import SimulatedNode
 from routing.simulation import SimulationConfig
 from routing.venue import Venue
 
@@ -14,12 +15,14 @@ from routing.venue import Venue
 class Exchange:
     """One per process. `venues` is by name.
 
+    `genesis_hash()` is the cluster that we trade on, whatever a node says of itself.
     `purge(before_slot)` forgets old landed transactions and returns how many; `close()` gives every
     connection back.
     """
 
     chain: Chain
     venues: Mapping[str, Venue]
+    genesis_hash: Callable[[], str]
     purge: Callable[[int], int]
     close: Callable[[], None]
 
@@ -38,4 +41,10 @@ def simulated_exchange(
     connects before the first call, so it is safe at import and before a fork.
     """
     chain = SimulatedChain(config, conninfo, clock=clock, pool_size=pool_size, timeout_s=timeout_s)
-    return Exchange(chain=chain, venues=chain.venues, purge=chain.purge, close=chain.close)
+    return Exchange(
+        chain=SimulatedNode(chain, config) if config.rates else chain,
+        venues=chain.venues,
+        genesis_hash=chain.genesis_hash,
+        purge=chain.purge,
+        close=chain.close,
+    )

@@ -1,8 +1,9 @@
 """A chain in PostgreSQL that keeps a real one's semantics, for when there is no real one.
 
 It owns time (slots and blockhashes are functions of a clock), landing (when, in which order, with which
-effect) and faults. A transaction's effect is computed when it lands, from the pools at that slot. What is
-due lands when somebody asks about it; the result depends neither on who asks nor on when.
+effect) and the faults of landing; those of its nodes are `simulated_node`'s. A transaction's effect is
+computed when it lands, from the pools at that slot. What is due lands when somebody asks about it; the result
+depends neither on who asks nor on when.
 """
 
 import time
@@ -11,6 +12,7 @@ from functools import lru_cache
 from typing import Final
 
 from routing.chain import (
+    MAX_HISTORY_PER_CALL,
     MAX_SIGNATURES_PER_CALL,
     Blockhash,
     Head,
@@ -56,7 +58,7 @@ class SimulatedChain:
         self._programs = {venue.program_id: venue for venue in self.venues.values()}
         # A transaction is mostly read twice within milliseconds: simulated, then sent.
         self._read = lru_cache(maxsize=1_024)(self._decode)
-        self._config = config
+        self.config = config
         self._ledger = Ledger(conninfo, pool_size=pool_size, timeout_s=timeout_s)
         self._clock = ChainClock(config, self._ledger, clock)
         # The slot in which this process last sealed, and what it then learned.
@@ -65,12 +67,14 @@ class SimulatedChain:
 
     # What an RPC node answers
 
-    def latest_blockhash(self) -> Blockhash:
+    # `at_slot` is the slot that the answering node has come to: the current one, if not said.
+
+    def latest_blockhash(self, *, at_slot: int | None = None) -> Blockhash:
         """See `Chain.latest_blockhash`. Needs no query."""
-        genesis, slot = self._clock.genesis(), self._clock.slot()
+        genesis, slot = self._clock.genesis(), self._slot(at_slot)
         return Blockhash(
             blockhash=self._clock.blockhash(slot),
-            last_valid_block_height=slot + self._config.blockhash_valid_blocks,
+            last_valid_block_height=slot + self.config.blockhash_valid_blocks,
             genesis_hash=genesis.genesis_hash,
             slot=slot,
         )
@@ -91,11 +95,13 @@ class SimulatedChain:
         except Unavailable as error:
             raise FateUnknown(error.code, f"the send may have been lost: {error}") from error
 
-    def statuses(self, signatures: Sequence[str], *, search_history: bool = False) -> Statuses:
+    def statuses(
+        self, signatures: Sequence[str], *, search_history: bool = False, at_slot: int | None = None
+    ) -> Statuses:
         """See `Chain.statuses`. One statement. Here a landing is at once confirmed, never `processed`."""
         if len(signatures) > MAX_SIGNATURES_PER_CALL:
             raise ValueError(f"at most {MAX_SIGNATURES_PER_CALL} signatures a call")
-        slot = self._clock.slot()
+        genesis, slot = self._clock.genesis(), self._slot(at_slot)
         self._seal(slot)
         first_available_slot, outcomes = self._ledger.outcomes(signatures, slot=slot)
         if any(outcome.in_flight for outcome in outcomes.values()):
@@ -109,13 +115,14 @@ class SimulatedChain:
                 for signature in signatures
             ),
             first_available_slot=first_available_slot,
+            genesis_hash=genesis.genesis_hash,
         )
 
-    def head(self) -> Head:
+    def head(self, *, at_slot: int | None = None) -> Head:
         """See `Chain.head`. At most one query per slot."""
-        genesis, slot = self._clock.genesis(), self._clock.slot()
+        genesis, slot = self._clock.genesis(), self._slot(at_slot)
         self._seal(slot)
-        finalized_slot = slot - self._config.finality_slots
+        finalized_slot = slot - self.config.finality_slots
         return Head(
             slot=slot,
             block_height=slot,
@@ -125,16 +132,46 @@ class SimulatedChain:
             first_available_slot=self._first_available_slot,
         )
 
-    def transactions(self, signatures: Sequence[str]) -> tuple[LandedTransaction | None, ...]:
+    def transactions(
+        self, signatures: Sequence[str], *, at_slot: int | None = None
+    ) -> tuple[LandedTransaction | None, ...]:
         """See `Chain.transactions`. One statement for any number."""
-        slot = self._clock.slot()
+        slot = self._slot(at_slot)
         entries = self._ledger.entries(signatures, slot=slot)
         if any(entry.raw is not None for entry in entries.values()):
             self._land(until_slot=slot)
             entries = self._ledger.entries(signatures, slot=slot)
         return tuple(self._receipt(entries.get(signature)) for signature in signatures)
 
+    def history(
+        self,
+        signer: str,
+        *,
+        before: str | None = None,
+        limit: int = MAX_HISTORY_PER_CALL,
+        min_context_slot: int = 0,
+        at_slot: int | None = None,
+    ) -> tuple[LandedTransaction, ...]:
+        """See `Chain.history`. Two statements a page."""
+        if not 1 <= limit <= MAX_HISTORY_PER_CALL:
+            raise ValueError(f"a page has 1 to {MAX_HISTORY_PER_CALL:,} transactions")
+        slot = self._slot(at_slot)
+        if slot < min_context_slot:
+            raise Unavailable("MIN_CONTEXT_SLOT_NOT_REACHED", "the node has not come that far yet")
+        self._land(until_slot=slot)
+        page = self._ledger.history(signer, before=before, limit=limit, slot=slot)
+        return tuple(self._landed(entry) for entry in page)
+
     # What only a simulation has
+
+    def count_send(self, raw: bytes) -> tuple[str, int]:
+        """The signature of a transaction, and how often it was sent, this time included."""
+        parsed, _, _ = self._read(raw)
+        return parsed.signature, self._ledger.count_send(parsed.signature, slot=self._clock.slot())
+
+    def genesis_hash(self) -> str:
+        """Which cluster this is."""
+        return self._clock.genesis().genesis_hash
 
     def current_slot(self) -> int:
         """The slot of this instant; also the block height, since no slot is skipped here."""
@@ -148,7 +185,7 @@ class SimulatedChain:
         """
         slot = self._clock.slot()
         self._land(until_slot=slot)
-        still_valid_slot = slot - self._config.finality_slots - self._config.blockhash_valid_blocks
+        still_valid_slot = slot - self.config.finality_slots - self.config.blockhash_valid_blocks
         return self._ledger.purge(min(before_slot, still_valid_slot))
 
     def close(self) -> None:
@@ -163,22 +200,22 @@ class SimulatedChain:
             raise Rejected("UNKNOWN_PROGRAM", sentence)
         return parsed, program, program.decode(parsed.instruction)
 
+    def _slot(self, at_slot: int | None) -> int:
+        return self._clock.slot() if at_slot is None else at_slot
+
     def _pass_on(
         self, raw: bytes, parsed: ParsedTransaction, program: Program, terms: SwapTerms
     ) -> str:
-        if self._config.fault_rate and self._is_lost(parsed.signature):
-            return parsed.signature
-        delay_ms = self._config.landing_delay_ms(parsed.signature)
         for _ in range(_TAKE_TRIES):
-            slot = self._clock.slot(after_ms=delay_ms)
+            slot, at_once = self._landing_slot(parsed)
             # In flight, a transaction is kept as it came; its effect is known when it lands.
-            effect = Effect(None, 0) if delay_ms else self._execute(parsed, program, terms, slot)
+            effect = self._execute(parsed, program, terms, slot) if at_once else Effect(None, 0)
             if effect is None:
                 return parsed.signature  # expired: passed on like any other, and no block takes it
             entry = Entry(
                 signature=parsed.signature,
                 slot=slot,
-                raw=raw if delay_ms else None,
+                raw=None if at_once else raw,
                 error=effect.error,
                 memo=parsed.memo,
                 signer=parsed.signer,
@@ -192,12 +229,16 @@ class SimulatedChain:
                 return parsed.signature
         raise FateUnknown("NODE_BEHIND", "the node that took the transaction lags behind the chain")
 
-    def _is_lost(self, signature: str) -> bool:
-        """Roll for the faults of one send: the node refuses it (raises), or drops it (True)."""
-        nth = self._ledger.count_send(signature, slot=self._clock.slot())
-        if self._config.strikes("send_refused", signature, nth):
-            raise FateUnknown("RPC_ERROR", "the node answered the send with an error")
-        return self._config.strikes("dropped", signature, nth)
+    def _landing_slot(self, parsed: ParsedTransaction) -> tuple[int, bool]:
+        """In which slot the transaction lands if it can, and whether that is inside the send."""
+        config, signature = self.config, parsed.signature
+        last_valid_slot = self._clock.last_valid_slot(parsed.blockhash)
+        if last_valid_slot is not None and config.strikes("lands_last", signature):
+            return max(last_valid_slot, self._clock.slot()), False
+        delay_ms = config.landing_delay_ms(signature)
+        if config.strikes("lands_late", signature):
+            delay_ms += config.late_by_slots(signature) * config.slot_ms
+        return self._clock.slot(after_ms=delay_ms), delay_ms == 0
 
     def _land(self, *, until_slot: int) -> None:
         self._ledger.land(
@@ -210,7 +251,7 @@ class SimulatedChain:
         """What the transaction does in this slot; None if it can't land in it."""
         if not self._clock.can_land(parsed.blockhash, slot=slot):
             return None
-        if self._config.strikes("slippage", parsed.signature):
+        if self.config.strikes("slippage", parsed.signature):
             return Effect("SLIPPAGE_EXCEEDED", 0)
         return _pay(program, terms, slot)
 
@@ -221,7 +262,7 @@ class SimulatedChain:
         land a transaction that was proven dead meanwhile, and whose successor landed too.
         """
         if slot > self._sealed_at_slot:
-            self._first_available_slot = self._ledger.seal(slot - self._config.finality_slots)
+            self._first_available_slot = self._ledger.seal(slot - self.config.finality_slots)
             self._sealed_at_slot = slot
 
     def _status(
@@ -230,7 +271,7 @@ class SimulatedChain:
         # Still in flight after what is due was landed: taken in the instant between. The next answer has it.
         if outcome is None or outcome.in_flight or outcome.slot < oldest_slot:
             return None
-        is_final = outcome.slot <= slot - self._config.finality_slots
+        is_final = outcome.slot <= slot - self.config.finality_slots
         return SignatureStatus(
             slot=outcome.slot,
             error=outcome.error,
@@ -238,8 +279,9 @@ class SimulatedChain:
         )
 
     def _receipt(self, entry: Entry | None) -> LandedTransaction | None:
-        if entry is None or entry.raw is not None:
-            return None
+        return None if entry is None or entry.raw is not None else self._landed(entry)
+
+    def _landed(self, entry: Entry) -> LandedTransaction:
         return LandedTransaction(
             signature=entry.signature,
             slot=entry.slot,

@@ -20,6 +20,19 @@ _FIRST_SLOT: Final = 1_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+def blockhash_of(genesis_hash: str, slot: int) -> str:
+    """24 bytes that only this chain and slot have, then the slot masked with them."""
+    head = sha256(f"{genesis_hash}:{slot}".encode()).digest()[:24]
+    return str(Hash(head + (slot ^ int.from_bytes(head[:8], "little")).to_bytes(8, "little")))
+
+
+def slot_of(genesis_hash: str, blockhash: str) -> int | None:
+    """The inverse of `blockhash_of`; None for a blockhash of another chain."""
+    digest = bytes(Hash.from_string(blockhash))
+    slot = int.from_bytes(digest[24:], "little") ^ int.from_bytes(digest[:8], "little")
+    return slot if blockhash_of(genesis_hash, slot) == blockhash else None
+
+
 class ChainClock:
     """Every method raises `Unavailable` if the genesis is not known yet and its database is away."""
 
@@ -51,17 +64,20 @@ class ChainClock:
         return _EPOCH + timedelta(milliseconds=genesis.genesis_ms + slot * genesis.slot_ms)
 
     def blockhash(self, slot: int) -> str:
-        """24 bytes that only this chain and slot have, then the slot masked with them."""
-        head = sha256(f"{self.genesis().genesis_hash}:{slot}".encode()).digest()[:24]
-        return str(Hash(head + (slot ^ int.from_bytes(head[:8], "little")).to_bytes(8, "little")))
+        """The blockhash of a slot."""
+        return blockhash_of(self.genesis().genesis_hash, slot)
+
+    def last_valid_slot(self, blockhash: str) -> int | None:
+        """The last slot whose block may have a transaction on this blockhash; None for no blockhash of ours."""
+        slot = slot_of(self.genesis().genesis_hash, blockhash)
+        return None if slot is None else slot + self._config.blockhash_valid_blocks
 
     def can_land(self, blockhash: str, *, slot: int) -> bool:
         """Whether a transaction on this blockhash may still, and already, be in this slot's block."""
-        digest = bytes(Hash.from_string(blockhash))
-        built_slot = int.from_bytes(digest[24:], "little") ^ int.from_bytes(digest[:8], "little")
-        if not built_slot <= slot <= built_slot + self._config.blockhash_valid_blocks:
+        last_valid_slot = self.last_valid_slot(blockhash)
+        if last_valid_slot is None:
             return False
-        return self.blockhash(built_slot) == blockhash
+        return last_valid_slot - self._config.blockhash_valid_blocks <= slot <= last_valid_slot
 
     def _begin(self) -> Genesis:
         slot_ms = self._config.slot_ms

@@ -61,6 +61,16 @@ class Outcome:
     in_flight: bool
 
 
+_ENTRY: Final = (
+    "signature, slot, raw, error, memo, signer, venue, pool, amount_in_base, min_amount_out_base,"
+    " amount_out_base"
+)
+
+
+def _entry(row: tuple[Any, ...]) -> Entry:
+    return Entry(*row[:8], *(int(amount_base) for amount_base in row[8:]))
+
+
 class Ledger:
     """The chain's tables. Every method raises `Unavailable` when the database does not answer."""
 
@@ -167,14 +177,31 @@ class Ledger:
         """The transactions with these signatures up to `slot`, landed or in flight."""
         with self._connection() as connection:
             rows = connection.execute(
-                "SELECT signature, slot, raw, error, memo, signer, venue, pool, amount_in_base,"
-                " min_amount_out_base, amount_out_base FROM simulated_chain.transactions"
+                f"SELECT {_ENTRY} FROM simulated_chain.transactions"
                 " WHERE signature = ANY(%s) AND slot <= %s",
                 [list(signatures), slot],
             ).fetchall()
-        return {
-            row[0]: Entry(*row[:8], *(int(amount_base) for amount_base in row[8:])) for row in rows
-        }
+        return {row[0]: _entry(row) for row in rows}
+
+    def history(self, signer: str, *, before: str | None, limit: int, slot: int) -> list[Entry]:
+        """What this key signed and what landed up to `slot`, newest first, older than the signature `before`."""
+        with self._connection() as connection:
+            if (
+                before is not None
+                and not connection.execute(
+                    "SELECT 1 FROM simulated_chain.transactions WHERE signature = %s", [before]
+                ).fetchone()
+            ):
+                raise Unavailable("HISTORY_NOT_AVAILABLE", "the node does not know that signature")
+            rows = connection.execute(
+                f"SELECT {_ENTRY} FROM simulated_chain.transactions"
+                " WHERE signer = %(signer)s AND raw IS NULL AND slot <= %(slot)s"
+                " AND (%(before)s::text IS NULL OR (slot, signature) < ("
+                "  SELECT slot, signature FROM simulated_chain.transactions WHERE signature = %(before)s))"
+                " ORDER BY slot DESC, signature DESC LIMIT %(limit)s",
+                {"signer": signer, "slot": slot, "before": before, "limit": limit},
+            ).fetchall()
+        return [_entry(row) for row in rows]
 
     def land(self, *, until_slot: int, execute: Callable[[bytes, int], Effect | None]) -> None:
         """Land what is due, by slot and then by signature; `execute` returns None for what can't land.

@@ -51,6 +51,10 @@ CREATE INDEX IF NOT EXISTS transactions_in_flight
 -- For purge. BRIN: rows come in the order of their slots, and a send pays almost nothing for it.
 CREATE INDEX IF NOT EXISTS transactions_slot ON simulated_chain.transactions USING brin (slot);
 
+-- For history: what a key signed, newest first.
+CREATE INDEX IF NOT EXISTS transactions_of_signer
+    ON simulated_chain.transactions (signer, slot DESC, signature DESC) WHERE raw IS NULL;
+
 -- How often a signature was sent. Written only when faults are on: a drop is per send.
 CREATE TABLE IF NOT EXISTS simulated_chain.sends (
     signature text COLLATE "C" PRIMARY KEY,

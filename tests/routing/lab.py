@@ -14,6 +14,7 @@ from routing.chain import LandedTransaction, SignatureStatus
 from routing.market import Market
 from routing.registry import open_venues
 from routing.simulated_chain import SimulatedChain
+from routing.simulated_node import SimulatedNode
 from routing.simulation import SimulationConfig
 from routing.tokens import TOKENS
 from routing.transaction import SignedTransaction, build_swap
@@ -32,6 +33,9 @@ class ManualClock:
 
     def __call__(self) -> float:
         return self.now_s
+
+    def sleep(self, seconds: float) -> None:
+        self.now_s += seconds
 
     def pass_slots(self, slots: int, *, slot_ms: int = 400) -> None:
         self.now_s += slots * slot_ms / 1_000
@@ -58,9 +62,14 @@ class ChainLab:
         self._opened.append(chain)
         return chain
 
+    def node(self, **config: object) -> SimulatedNode:
+        """An endpoint with its bad days. Its slowness only moves the clock."""
+        chain = self.open(**config)
+        return SimulatedNode(chain, chain.config, sleep=self.clock.sleep)
+
     def swap_transaction(
         self,
-        chain: SimulatedChain,
+        chain: SimulatedChain | SimulatedNode,
         memo: str,
         *,
         amount_in_base: int = 10**9,
@@ -139,12 +148,12 @@ def wait_for_a_blocked_lock(conninfo: str) -> None:
 
 
 def status(
-    chain: SimulatedChain, signature: str, *, history: bool = False
+    chain: SimulatedChain | SimulatedNode, signature: str, *, history: bool = False
 ) -> SignatureStatus | None:
     return chain.statuses([signature], search_history=history).statuses[0]
 
 
-def receipt(chain: SimulatedChain, signature: str) -> LandedTransaction:
+def receipt(chain: SimulatedChain | SimulatedNode, signature: str) -> LandedTransaction:
     (landed,) = chain.transactions([signature])
     assert landed is not None
     return landed
