@@ -1,5 +1,6 @@
 """Which exchange this process trades on: the venues, the chain and the key that signs, as the settings say."""
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -21,9 +22,11 @@ class TradingDesk:
     venues: Mapping[str, Venue]
     chain: Chain
     signer: Keypair
+    genesis_hash: Callable[[], str]  # of the cluster that we trade on
     purge: Callable[
         [int], int
     ]  # forgets transactions that landed before a slot; the simulation's housekeeping
+    monotonic: Callable[[], float] = time.monotonic  # seconds, to measure waiting by
 
     def __repr__(self) -> str:
         return f"TradingDesk(venues={list(self.venues)}, signer={self.signer.pubkey()})"
@@ -42,7 +45,11 @@ def trading_desk() -> TradingDesk:
     """The exchange with the key that signs. Only workers need it."""
     outside = exchange()
     return TradingDesk(
-        venues=outside.venues, chain=outside.chain, signer=signer(), purge=outside.purge
+        venues=outside.venues,
+        chain=outside.chain,
+        signer=signer(),
+        genesis_hash=outside.genesis_hash,
+        purge=outside.purge,
     )
 
 
@@ -53,8 +60,10 @@ def simulation_config() -> SimulationConfig:
         quote_delay_ms=settings.MOCK_QUOTE_DELAY_MS,
         swap_delay_ms=settings.MOCK_SWAP_DELAY_MS,
         fault_rate=settings.MOCK_FAULT_RATE,
+        faults=settings.MOCK_FAULTS,
         slot_ms=settings.MOCK_SLOT_MS,
         finality_slots=settings.MOCK_FINALITY_SLOTS,
+        blockhash_valid_blocks=settings.MOCK_BLOCKHASH_VALID_BLOCKS,
     )
 
 

@@ -18,7 +18,7 @@ from django.db import connection
 
 from orders import background, inflight, journal, leases, settlement
 from orders.exchange import TradingDesk, trading_desk
-from orders.inflight import Sent
+from orders.inflight import InFlight, Sent
 from orders.journal import AttemptChange, Refused, Transition
 from orders.lifecycle import UNSENT, AttemptState, Status
 from orders.models import Order, OrderAttempt
@@ -38,23 +38,26 @@ class LostRace(Exception):
     """Somebody else moved the order first, or holds its lease now: stop, quietly."""
 
 
-def execute(order_id: UUID, *, desk: TradingDesk | None = None) -> None:
+def execute(
+    order_id: UUID, *, desk: TradingDesk | None = None, held: InFlight | None = None
+) -> None:
     """Claim the order if it is due and move it on as far as it goes now. Safe to repeat at any time.
 
-    Raises RetryDue when another attempt comes after a back-off. An order that waits for the chain is left to the pulse.
+    Raises RetryDue when another attempt comes after a back-off. An order that waits for the chain is left to the pulse,
+    which finds it in `held`: this process's, unless said otherwise.
     """
     order = leases.claim(order_id, holder=HOLDER)
     if order is None:
         return
-    desk = desk or trading_desk()
+    desk, held = desk or trading_desk(), held or inflight.here
     try:
-        with inflight.here.running((order.id, order.fence)):
+        with held.running((order.id, order.fence)):
             sent = advance(order, desk=desk)
             if sent is None:
                 return
             settlement.send(sent, desk=desk)
             settled = settlement.settle([sent], desk=desk)
-            inflight.here.wait_for(settled.waiting)
+            held.wait_for(settled.waiting)
     except LostRace:
         return
     if settled.retries:
@@ -71,7 +74,7 @@ def advance(order: Order, *, desk: TradingDesk) -> Sent | None:
         order = _give_up(order, Rejected("STUCK", stuck))
     while not order.is_final:
         if order.status == Status.SUBMITTED:
-            return _resume(order)
+            return resume(order, desk)
         try:
             order = STEPS[Status(order.status)](order, desk)
         except RoutingError as error:
@@ -126,6 +129,8 @@ def _build(order: Order, desk: TradingDesk) -> Order:
         raise Unavailable("VENUE_GONE", f"{attempt.venue} is not a venue of this engine any more")
     swap = swap_of(order)
     recent = desk.chain.latest_blockhash()
+    if recent.genesis_hash != desk.genesis_hash():
+        raise Unavailable("WRONG_CLUSTER", "the node is on another cluster than this engine")
     instruction = venue.instruction(
         pool=attempt.pool,
         swap=swap,
@@ -167,7 +172,7 @@ STEPS: dict[Status, Callable[[Order, TradingDesk], Order]] = {
 }
 
 
-def _resume(order: Order) -> Sent:
+def resume(order: Order, desk: TradingDesk) -> Sent:
     """The stored transaction of a submitted order, as its (new) holder sends it and asks for it."""
     attempt = OrderAttempt.objects.get(order=order, number=order.attempt)
     return Sent(
@@ -182,6 +187,8 @@ def _resume(order: Order) -> Sent:
         last_valid_block_height=attempt.last_valid_block_height or 0,
         genesis_hash=attempt.genesis_hash,
         signed_slot=attempt.signed_slot or 0,
+        lease_until=desk.monotonic() + settings.LEASE_S,
+        answered_at=desk.monotonic(),
         in_doubt=order.in_doubt_since is not None,
     )
 

@@ -5,13 +5,16 @@ Nothing here is the truth. If the process dies, its leases end and others take o
 
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from uuid import UUID
 
 from orders.leases import Held
 from routing.venue import Swap
+
+# Everything outside answers or times out long before. A thread that still runs then hangs: others may take over.
+LONGEST_RUN_S = 60.0
 
 
 @dataclass(slots=True)
@@ -29,8 +32,10 @@ class Sent:
     last_valid_block_height: int
     genesis_hash: str
     signed_slot: int
+    lease_until: float  # nothing is sent after it, unless the lease was renewed
+    answered_at: float  # the chain, last; or when asking began
     sent_at: float = float("-inf")
-    answered_at: float = field(default_factory=time.monotonic)  # or when asking began
+    ask_at: float = float("-inf")  # not before; what is in doubt is asked for less often
     in_doubt: bool = False
     can_land: bool = True
 
@@ -40,25 +45,25 @@ class Sent:
 
 
 class InFlight:
-    """Thread-safe."""
+    """Thread-safe. `monotonic` is the clock of all its times."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self.monotonic = monotonic
         self._lock = threading.Lock()
-        self._running: dict[UUID, int] = {}
+        self._running: dict[UUID, tuple[int, float]] = {}  # the fence, and since when
         self._waiting: dict[UUID, Sent] = {}
 
     @contextmanager
     def running(self, held: Held) -> Iterator[None]:
-        """For as long as a thread works on the order, its lease is renewed."""
+        """For as long as a thread works on the order, and no longer than any should, its lease is renewed."""
         order_id, fence = held
         with self._lock:
-            self._running[order_id] = fence
+            self._running[order_id] = fence, self.monotonic()
         try:
             yield
         finally:
             with self._lock:
-                if self._running.get(order_id) == fence:
-                    del self._running[order_id]
+                self._stop_running(order_id, fence)
 
     def wait_for(self, sent: Iterable[Sent]) -> None:
         """The orders' threads are done; the pulse asks for the transactions from here on."""
@@ -66,13 +71,28 @@ class InFlight:
             self._waiting.update({each.order_id: each for each in sent})
 
     def waiting(self) -> list[Sent]:
+        """What is to be asked for now."""
+        now = self.monotonic()
         with self._lock:
-            return list(self._waiting.values())
+            return [sent for sent in self._waiting.values() if sent.ask_at <= now]
 
     def held(self) -> list[Held]:
-        """Every lease that this process should renew."""
+        """Every lease that this process should renew: not those of threads that hang."""
+        too_long_ago = self.monotonic() - LONGEST_RUN_S
         with self._lock:
-            return [*self._running.items(), *(sent.held for sent in self._waiting.values())]
+            running = [
+                (order_id, fence)
+                for order_id, (fence, since) in self._running.items()
+                if since > too_long_ago
+            ]
+            return [*running, *(sent.held for sent in self._waiting.values())]
+
+    def renewed(self, order_ids: Container[UUID], *, until: float) -> None:
+        """These leases end later now."""
+        with self._lock:
+            for sent in self._waiting.values():
+                if sent.order_id in order_ids:
+                    sent.lease_until = until
 
     def forget(self, held: Iterable[Held]) -> None:
         """Their fate is known, or their leases are lost."""
@@ -80,8 +100,11 @@ class InFlight:
             for order_id, fence in held:
                 if order_id in self._waiting and self._waiting[order_id].fence == fence:
                     del self._waiting[order_id]
-                if self._running.get(order_id) == fence:
-                    del self._running[order_id]
+                self._stop_running(order_id, fence)
+
+    def _stop_running(self, order_id: UUID, fence: int) -> None:
+        if self._running.get(order_id, (None,))[0] == fence:
+            del self._running[order_id]
 
 
 here = InFlight()

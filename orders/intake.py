@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from django.db import OperationalError, transaction
+
 from orders import journal, tasks
 from orders.journal import AttemptChange, NewOrder, Refused, Transition
 from orders.lifecycle import UNSENT, AttemptState, Status
 from orders.models import Order
-
-# A cancel competes with a worker that moves the order on; each lost race is one step nearer to `submitted`.
-CANCEL_TRIES = 10
 
 
 class IdempotencyConflict(Exception):
@@ -32,12 +31,15 @@ class Placed:
 def place_order(new: NewOrder) -> Placed:
     """Accept the order, durably, and hint the workers. Safe to repeat with a `client_order_id`.
 
-    Raises IdempotencyConflict.
+    Raises IdempotencyConflict, and journal.OutcomeUnknown when the order may have been accepted all the same.
     """
     (event,) = journal.accept([new])
     if event is not None:
         tasks.hint_soon(new.id)
-        return Placed(Order.objects.get(id=new.id), replayed=False)
+        try:
+            return Placed(Order.objects.get(id=new.id), replayed=False)
+        except OperationalError as error:
+            raise journal.OutcomeUnknown("The order was stored and can't be shown.") from error
     earlier = Order.objects.get(account_id=new.account_id, client_order_id=new.client_order_id)
     if _wish(earlier) != _wish(new):
         raise IdempotencyConflict(
@@ -61,20 +63,17 @@ def cancel_order(order_id: UUID, *, account_id: int) -> Order:
 
     Raises Order.DoesNotExist (also for somebody else's) and AlreadyFinal. Safe to repeat.
     """
-    for _ in range(CANCEL_TRIES):
-        order = Order.objects.get(id=order_id, account_id=account_id)
-        if order.is_final:
-            if order.status == Status.CANCELLED:
-                return order
+    with transaction.atomic():
+        # Locked, so that no worker moves the order on meanwhile: one try is enough.
+        order = Order.objects.select_for_update().get(id=order_id, account_id=account_id)
+        if order.is_final and order.status != Status.CANCELLED:
             raise AlreadyFinal(f"The order is {order.status} already.")
-        if order.cancel_requested_at:
+        if order.is_final or order.cancel_requested_at:
             return order
         (outcome,) = journal.record([_cancel(order)])
         if isinstance(outcome, Refused):
             raise outcome.error
-        if outcome is not None:
-            return Order.objects.get(id=order_id)
-    raise RuntimeError(f"order {order_id} moved {CANCEL_TRIES} times under its cancel")
+        return Order.objects.get(id=order_id)
 
 
 def _cancel(order: Order) -> Transition:

@@ -17,7 +17,9 @@ from django.db import (
     DatabaseError,
     DataError,
     IntegrityError,
+    InterfaceError,
     InternalError,
+    OperationalError,
     ProgrammingError,
     connection,
     transaction,
@@ -31,6 +33,10 @@ from orders.stream import Event
 
 # What the database answers when a row breaks one of its rules, rather than when it can't be reached.
 REFUSALS = (IntegrityError, DataError, ProgrammingError, InternalError)
+
+
+class OutcomeUnknown(OperationalError):
+    """The connection broke while orders were being stored: they may have been, or be about to be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +100,9 @@ class Transition:
     error_message: str | None = None
     error_retryable: bool = False
     in_doubt: bool | None = None
+    next_check_in_s: float | None = (
+        None  # while in doubt: the event tells since when, and when we ask again
+    )
     cancel_requested: bool = False
 
     @classmethod
@@ -119,9 +128,18 @@ Outcome = Event | Refused | None
 
 
 def accept(orders: Sequence[NewOrder]) -> list[Event | None]:
-    """Write each order with its first event; None where the account has used that `client_order_id` before."""
+    """Write each order with its first event; None where the account has used that `client_order_id` before.
+
+    Raises OutcomeUnknown; after any other OperationalError or InterfaceError nothing was stored, nor will be.
+    """
     rows = json.dumps([asdict(order) for order in orders], default=str)
-    events = _execute(ACCEPT, [rows])
+    connection.ensure_connection()
+    try:
+        events = _execute(ACCEPT, [rows])
+    except (OperationalError, InterfaceError) as error:
+        if connection.connection.closed:
+            raise OutcomeUnknown(str(error)) from error
+        raise
     return [events.get(order.id) for order in orders]
 
 

@@ -6,24 +6,69 @@ would read the whole table for them.
 
 from orders.lifecycle import ACTIVE, AttemptState
 
-ACCEPT = """
+
+def _hash(previous: str, *columns: str) -> str:
+    # Only functions of PostgreSQL's own: what one can redefine in this database proves nothing.
+    text = f"pg_catalog.jsonb_build_array({', '.join(columns)})::text"
+    return f"pg_catalog.sha256({previous} || pg_catalog.convert_to({text}, 'UTF8'))"
+
+
+def _utc(time: str) -> str:
+    return f"pg_catalog.to_char({time} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
+
+
+def event_hash(previous: str, event: str) -> str:
+    """SQL for the hash of an event: over the hash before it and the event's text, so that a chain shows any change.
+
+    `previous` is an SQL expression, `event` what the columns belong to.
+    """
+    names = ("order_id", "seq", "from_status", "status", "attempt")
+    columns = [f"{event}.{name}" for name in names]
+    return _hash(previous, *columns, _utc(f"{event}.at"), f"{event}.message", f"{event}.details")
+
+
+def wish_hash(order: str) -> str:
+    """SQL for the hash that an order's first event continues: over what its client asked for."""
+    names = (
+        "id",
+        "account_id",
+        "client_order_id",
+        "order_type",
+        "token_in",
+        "token_out",
+        "amount_in_base",
+    )
+    columns = [f"{order}.{name}" for name in names]
+    return _hash("''::bytea", *columns, f"{order}.slippage_bps", _utc(f"{order}.created_at"))
+
+
+ACCEPT = f"""
 WITH wanted AS (
     SELECT * FROM jsonb_to_recordset(%s::jsonb) AS w(
         id uuid, account_id bigint, client_order_id text, order_type text,
         token_in text, token_out text, amount_in_base numeric, slippage_bps smallint)
+), first AS (
+    SELECT w.*, w.id AS order_id, 1 AS seq, NULL::text AS from_status, 'pending' AS status, 0 AS attempt,
+           engine_now() AS at, engine_now() AS created_at, 'Order accepted.' AS message, '{{}}'::jsonb AS details
+    FROM wanted w
+), chained AS (
+    SELECT f.*, {event_hash(wish_hash("f"), "f")} AS hash FROM first f
 ), accepted AS (
     INSERT INTO orders_order (
-        id, account_id, client_order_id, order_type, token_in, token_out, amount_in_base, slippage_bps)
-    SELECT id, account_id, client_order_id, order_type, token_in, token_out, amount_in_base, slippage_bps
-    FROM wanted
+        id, account_id, client_order_id, order_type, token_in, token_out, amount_in_base, slippage_bps, created_at,
+        head_hash)
+    SELECT id, account_id, client_order_id, order_type, token_in, token_out, amount_in_base, slippage_bps, created_at,
+        hash
+    FROM chained
     ON CONFLICT (account_id, client_order_id) DO NOTHING
-    RETURNING id, account_id, created_at
+    RETURNING id
 ), event AS (
-    INSERT INTO orders_orderevent (order_id, seq, status, attempt, at, message)
-    SELECT id, 1, 'pending', 0, created_at, 'Order accepted.' FROM accepted
+    INSERT INTO orders_orderevent (order_id, seq, status, attempt, at, message, details, hash)
+    SELECT c.id, c.seq, c.status, c.attempt, c.at, c.message, c.details, c.hash
+    FROM chained c JOIN accepted a ON a.id = c.id
     RETURNING order_id, seq, status, attempt, at, message, details::text
 )
-SELECT account_id, event.* FROM event JOIN accepted ON id = order_id
+SELECT account_id, event.* FROM event JOIN wanted ON id = order_id
 """
 
 _ENDED = ", ".join(
@@ -39,20 +84,33 @@ WITH wanted AS (
         order_id uuid, from_status text, from_seq integer, fence bigint, status text, message text,
         due_in_s double precision, details jsonb, attempt jsonb, opens_attempt boolean,
         releases boolean, selected_dex text, tx_hash text, min_amount_out_base numeric, amount_out_base numeric,
-        error_code text, error_message text, error_retryable boolean, in_doubt boolean, cancel_requested boolean)
+        error_code text, error_message text, error_retryable boolean, in_doubt boolean, cancel_requested boolean,
+        next_check_in_s double precision)
 ), moving AS (
-    SELECT o.id, o.account_id, o.attempt AS at_attempt
+    SELECT o.id, o.account_id, o.attempt AS at_attempt, o.attempt + w.opens_attempt::int AS attempt,
+           o.last_seq + 1 AS seq, o.head_hash, coalesce(o.in_doubt_since, engine_now()) AS in_doubt_since
     FROM orders_order o JOIN wanted w ON o.id = w.order_id
     WHERE o.id = ANY(%s::uuid[])
       AND o.status = w.from_status AND o.last_seq = w.from_seq AND (w.fence IS NULL OR o.fence = w.fence)
       AND o.status IN ({_ACTIVE})
     ORDER BY o.id
     FOR NO KEY UPDATE OF o
+), next AS (
+    SELECT m.id AS order_id, m.account_id, m.at_attempt, m.attempt, m.seq, m.head_hash, engine_now() AS at,
+           w.from_status, w.status, w.message, CASE WHEN w.in_doubt AND w.next_check_in_s IS NOT NULL
+               THEN w.details || jsonb_build_object('inDoubt', jsonb_build_object(
+                   'since', {_utc("m.in_doubt_since")},
+                   'nextCheckAt', {_utc("(engine_now() + make_interval(secs => w.next_check_in_s))")}))
+               ELSE w.details END AS details
+    FROM moving m JOIN wanted w ON w.order_id = m.id
+), chained AS (
+    SELECT n.*, {event_hash("n.head_hash", "n")} AS hash FROM next n
 ), moved AS (
     UPDATE orders_order o SET
         status = w.status,
-        last_seq = o.last_seq + 1,
-        attempt = o.attempt + w.opens_attempt::int,
+        last_seq = c.seq,
+        attempt = c.attempt,
+        head_hash = c.hash,
         fence = o.fence + w.releases::int,
         due_at = CASE WHEN w.status IN ({_ACTIVE})
                       THEN coalesce(engine_now() + make_interval(secs => w.due_in_s), o.due_at) END,
@@ -69,9 +127,9 @@ WITH wanted AS (
                                          WHEN false THEN NULL ELSE o.in_doubt_since END,
         cancel_requested_at = CASE WHEN w.cancel_requested THEN coalesce(o.cancel_requested_at, engine_now())
                                    ELSE o.cancel_requested_at END
-    FROM moving m JOIN wanted w ON w.order_id = m.id
-    WHERE o.id = m.id
-    RETURNING o.id, o.account_id, o.last_seq, o.attempt, m.at_attempt
+    FROM chained c JOIN wanted w USING (order_id)
+    WHERE o.id = c.order_id
+    RETURNING o.id, o.attempt, c.at_attempt
 ), changed AS (
     UPDATE orders_orderattempt a SET
         state = c.state,
@@ -102,10 +160,10 @@ WITH wanted AS (
     FROM moved JOIN wanted w ON w.order_id = moved.id
     WHERE w.opens_attempt
 ), event AS (
-    INSERT INTO orders_orderevent (order_id, seq, from_status, status, attempt, at, message, details)
-    SELECT moved.id, moved.last_seq, w.from_status, w.status, moved.attempt, engine_now(), w.message, w.details
-    FROM moved JOIN wanted w ON w.order_id = moved.id
+    INSERT INTO orders_orderevent (order_id, seq, from_status, status, attempt, at, message, details, hash)
+    SELECT c.order_id, c.seq, c.from_status, c.status, c.attempt, c.at, c.message, c.details, c.hash
+    FROM chained c JOIN moved ON moved.id = c.order_id
     RETURNING order_id, seq, status, attempt, at, message, details::text
 )
-SELECT moved.account_id, event.* FROM event JOIN moved ON moved.id = event.order_id
+SELECT chained.account_id, event.* FROM event JOIN chained USING (order_id)
 """

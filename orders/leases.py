@@ -24,14 +24,15 @@ RETURNING *
 
 DUE = """
 WITH due AS (
-    SELECT id FROM orders_order
+    SELECT id, hinted_at FROM orders_order
     WHERE due_at <= engine_now() - make_interval(secs => %s)
       AND (hinted_at IS NULL OR hinted_at < engine_now() - make_interval(secs => %s))
     ORDER BY due_at
     LIMIT %s
     FOR UPDATE SKIP LOCKED
 )
-UPDATE orders_order o SET hinted_at = engine_now() FROM due WHERE o.id = due.id RETURNING o.id
+UPDATE orders_order o SET hinted_at = engine_now() FROM due WHERE o.id = due.id
+RETURNING o.id, due.hinted_at IS NOT NULL
 """
 
 _HELD = """
@@ -60,12 +61,15 @@ def claim(order_id: UUID, *, holder: str) -> Order | None:
     return claimed[0] if claimed else None
 
 
-def take_due(*, limit: int, grace_s: float, rehint_s: float) -> list[UUID]:
+def take_due(*, limit: int, grace_s: float, rehint_s: float) -> list[tuple[UUID, bool]]:
     """Orders that nobody has looked at `grace_s` after they were due, oldest first, marked as hinted.
 
-    The same order is answered again only after `rehint_s`; rows that another process is taking are passed over.
+    With each: whether it was answered before, and nobody acted on that. The same order is answered again only after
+    `rehint_s`; rows that another process is taking are passed over.
     """
-    return _ids(DUE, [grace_s, rehint_s, limit])
+    with connection.cursor() as cursor:
+        cursor.execute(DUE, [grace_s, rehint_s, limit])
+        return [(order_id, was_hinted) for order_id, was_hinted in cursor.fetchall()]
 
 
 def renew(held: Sequence[Held]) -> set[UUID]:

@@ -128,8 +128,10 @@ class Order(models.Model):
 
     created_at = models.DateTimeField(db_default=EngineNow())
     updated_at = models.DateTimeField(db_default=EngineNow())  # the last event's time, by trigger
+    head_hash = models.BinaryField(editable=False)  # the last event's, which the next one continues
 
     class Meta:
+        permissions = [("resolve_order", "Can end an order that is in doubt")]
         constraints = [
             models.UniqueConstraint(
                 fields=["account", "client_order_id"], name="client_order_id_once_per_account"
@@ -195,6 +197,25 @@ class Order(models.Model):
                 condition=pgtrigger.Q(old__last_seq__df=pgtrigger.F("new__last_seq")),
                 func="NEW.updated_at = engine_now(); RETURN NEW;",
             ),
+            # After: the statement that moves an order writes its attempt, too, in whichever order it likes.
+            pgtrigger.Trigger(
+                name="fate_is_proven",
+                operation=pgtrigger.Update,
+                when=pgtrigger.After,
+                condition=pgtrigger.Q(old__status=Status.SUBMITTED.value)
+                & ~pgtrigger.Q(new__status=Status.SUBMITTED.value),
+                func=f"""
+                    PERFORM 1 FROM orders_orderattempt
+                    WHERE order_id = NEW.id AND number = OLD.attempt AND CASE NEW.status
+                        WHEN '{Status.CONFIRMED}' THEN state = '{AttemptState.CONFIRMED}'
+                        ELSE state = '{AttemptState.DEAD}' END;
+                    IF NOT FOUND THEN
+                        RAISE EXCEPTION 'order % can''t become %: the fate of attempt % is not proven',
+                            NEW.id, NEW.status, OLD.attempt USING ERRCODE = 'check_violation';
+                    END IF;
+                    RETURN NULL;
+                """,
+            ),
         ]
 
     def __str__(self) -> str:
@@ -252,8 +273,39 @@ class OrderAttempt(models.Model):
                 ),
                 name="sent_bytes_are_stored",
             ),
+            models.CheckConstraint(
+                condition=~Q(state="dead") | Q(proof__isnull=False), name="dead_has_a_proof"
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="failed") | Q(signature__isnull=True),
+                name="failed_means_nothing_was_sent",
+            ),
         ]
         triggers = [
+            # After, for the same reason as above: the statement that opens an attempt ends the one before.
+            pgtrigger.Trigger(
+                name="next_attempt_needs_proof",
+                operation=pgtrigger.Insert,
+                when=pgtrigger.After,
+                condition=pgtrigger.Q(new__number__gt=1),
+                func=f"""
+                    PERFORM 1 FROM orders_orderattempt
+                    WHERE order_id = NEW.order_id AND number = NEW.number - 1
+                      AND state IN ('{AttemptState.DEAD}', '{AttemptState.FAILED}');
+                    IF NOT FOUND THEN
+                        RAISE EXCEPTION 'attempt %:% needs proof that the one before is dead or sent nothing',
+                            NEW.order_id, NEW.number USING ERRCODE = 'check_violation';
+                    END IF;
+                    RETURN NULL;
+                """,
+            ),
+            pgtrigger.Protect(
+                name="ended_is_ended",
+                operation=pgtrigger.Update,
+                condition=pgtrigger.Q(
+                    old__state__in=[AttemptState.CONFIRMED, AttemptState.DEAD, AttemptState.FAILED]
+                ),
+            ),
             pgtrigger.Protect(
                 name="signed_bytes_are_immutable",
                 operation=pgtrigger.Update,
@@ -265,7 +317,7 @@ class OrderAttempt(models.Model):
                         old__last_valid_block_height__df=pgtrigger.F("new__last_valid_block_height")
                     )
                 ),
-            )
+            ),
         ]
 
     def __str__(self) -> str:
@@ -285,6 +337,9 @@ class OrderEvent(models.Model):
     at = models.DateTimeField(db_default=EngineNow())
     message = models.TextField()
     details = models.JSONField(db_default={})
+    hash = models.BinaryField(
+        editable=False
+    )  # of the one before and this one's text: journal_sql.EVENT_HASH
 
     class Meta:
         constraints = [

@@ -1,10 +1,12 @@
 """Each worker's pulse: asks the chain for what this process sent, renews its leases, and finds what is due.
 
-It needs PostgreSQL only. While Redis is away it executes due orders itself, in as many threads as the worker has.
+It needs PostgreSQL only. What no hint moves, and everything while Redis is away, it executes itself, in as many threads
+as the worker has.
 """
 
 import random
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from uuid import UUID
@@ -12,19 +14,27 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection
 
+from config.postgres.patience import answering_within
 from orders import execution, inflight, leases, observe, settlement, tasks
-from orders.exchange import trading_desk
+from orders.exchange import TradingDesk, trading_desk
+from orders.inflight import InFlight
 from orders.retries import RetryDue
 
 ASK_EVERY_S = 0.2
-# A hint that nobody acted on is repeated; until then the order may simply be waiting in the queue.
-REHINT_S = 5.0
+# A hint that nobody acted on by then may have died with the worker that had reserved it.
+HINT_LOST_AFTER_S = 2.0
+
+# For each half of stopping: waiting for the loops, and giving the leases back.
+STOP_S = 2.0
 
 
 class Pulse:
     """Three loops, each in a thread of its own, so that a slow chain can't cost a lease."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, desk: TradingDesk | None = None, held: InFlight | None = None) -> None:
+        """`desk` and `held` are this process's own, unless said otherwise."""
+        self._desk = desk
+        self._held = held or inflight.here
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self._own_threads = ThreadPoolExecutor(
@@ -50,10 +60,12 @@ class Pulse:
         """Hand over what is still held: due at once, for whoever claims it."""
         self._stopping.set()
         self._own_threads.shutdown(cancel_futures=True)
+        join_until = time.monotonic() + STOP_S
         for thread in self._threads:
-            thread.join(timeout=5)
+            thread.join(timeout=max(0.0, join_until - time.monotonic()))
         try:
-            released = leases.release(inflight.here.held())
+            with answering_within(STOP_S):
+                released = leases.release(self._held.held())
             observe.pulse_stopped(released=len(released))
         except (
             Exception
@@ -62,38 +74,39 @@ class Pulse:
 
     def confirm(self) -> None:
         """Ask for every transaction that this process waits for."""
-        waiting = inflight.here.waiting()
+        waiting = self._held.waiting()
         if not waiting:
             return
-        settled = settlement.settle(waiting, desk=trading_desk())
+        settled = settlement.settle(waiting, desk=self._desk or trading_desk())
         still = {sent.held for sent in settled.waiting}
-        inflight.here.forget(sent.held for sent in waiting if sent.held not in still)
+        self._held.forget(sent.held for sent in waiting if sent.held not in still)
         for order_id, delay_s in settled.retries:
             self._hint(order_id, after_s=delay_s)
 
     def renew(self) -> None:
         """Extend every lease that this process holds; let go of those that it lost."""
-        held = inflight.here.held()
+        held, until = self._held.held(), self._held.monotonic() + settings.LEASE_S
         kept = leases.renew(held)
+        self._held.renewed(kept, until=until)
         # What is no longer held by now has come to its end in the meantime.
-        still = set(inflight.here.held())
+        still = set(self._held.held())
         lost = [lease for lease in held if lease[0] not in kept and lease in still]
         if lost:
-            inflight.here.forget(lost)
+            self._held.forget(lost)
             observe.lease_lost(order_ids=[order_id for order_id, _ in lost])
 
     def sweep(self) -> None:
-        """Find orders that are due and that nobody took up; hint them, or execute them here while Redis is away."""
+        """Find orders that are due and that nobody took up: hint them; execute here what no hint moves."""
         self._own = [future for future in self._own if not future.done()]
         due = leases.take_due(
             limit=settings.WORKER_CONCURRENCY * 10 - len(self._own),
             grace_s=settings.SWEEP_INTERVAL_S / 2,
-            rehint_s=REHINT_S,
+            rehint_s=HINT_LOST_AFTER_S,
         )
         redis_away = False
-        for order_id in due:
-            redis_away = redis_away or not self._hint(order_id)
-            if redis_away:
+        for order_id, was_hinted in due:
+            redis_away = redis_away or (not was_hinted and not self._hint(order_id))
+            if redis_away or was_hinted:
                 self._own.append(self._own_threads.submit(self._execute, order_id))
         if due:
             observe.swept(due=len(due), hinted=not redis_away)
@@ -108,7 +121,7 @@ class Pulse:
 
     def _execute(self, order_id: UUID) -> None:
         try:
-            execution.execute(order_id)
+            execution.execute(order_id, desk=self._desk, held=self._held)
         except RetryDue:
             pass  # the journal has written when
         except Exception as error:  # the thread's edge

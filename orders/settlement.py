@@ -5,10 +5,8 @@ error at `finalized`; or a finalized height past its last valid one, and then a 
 history. Anything else is not known, and is shown as in doubt once waiting alone can't settle it.
 """
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -17,11 +15,11 @@ from django.db import connection
 from orders import journal, observe
 from orders.exchange import TradingDesk
 from orders.inflight import Sent
-from orders.journal import AttemptChange, Transition
+from orders.journal import AttemptChange, Refused, Transition
 from orders.lifecycle import AttemptState, Status
 from orders.models import Order
 from orders.retries import after_failure
-from orders.stream import Event, executed_price, rfc3339
+from orders.stream import Event, executed_price
 from routing.chain import (
     MAX_SIGNATURES_PER_CALL,
     Head,
@@ -34,7 +32,8 @@ from routing.venue import RoutingError
 
 RESEND_EVERY_S = 2.0
 DOUBT_AFTER_SILENCE_S = 30.0
-ASK_AGAIN_S = 1.0
+ASK_AGAIN_S = 1.0  # what is in doubt
+AFTER_REFUSAL_S = 10.0  # the database's own guard refused what we made of the answer: a bug, and no reason to hurry
 
 SENTENCES = {
     "SLIPPAGE_EXCEEDED": "The price moved beyond the slippage limit before the swap landed.",
@@ -77,11 +76,17 @@ class Settled:
 def send(sent: Sent, *, desk: TradingDesk) -> bool:
     """Send the stored bytes, again or for the first time: the chain gives them one effect.
 
-    Answers whether the node took them; never raises for the chain. Whatever goes wrong from here on, the transaction
-    may be on its way; only `settle` can tell.
+    Answers False when the node is in trouble; never raises for the chain. Whatever goes wrong from here on, the
+    transaction may be on its way; only `settle` can tell. A worker whose lease is over sends nothing.
     """
     connection.close()
-    sent.sent_at = time.monotonic()
+    now = desk.monotonic()
+    if now >= sent.lease_until:
+        observe.lease_over(order_id=sent.order_id, attempt=sent.attempt)
+        return (
+            True  # whoever has the order now sends it; the others of this process may still be ours
+        )
+    sent.sent_at = now
     try:
         desk.chain.send(sent.signed_bytes)
     except RoutingError as error:
@@ -96,9 +101,10 @@ def settle(sents: Sequence[Sent], *, desk: TradingDesk) -> Settled:
     for start in range(0, len(sents), MAX_SIGNATURES_PER_CALL):
         chunk = sents[start : start + MAX_SIGNATURES_PER_CALL]
         connection.close()  # no connection is held while the chain answers
-        _write(list(zip(chunk, _ask(chunk, desk), strict=True)), settled)
+        verdicts = _ask(chunk, desk)
+        _write(list(zip(chunk, verdicts, strict=True)), settled, now=desk.monotonic())
     for sent in settled.waiting:
-        due = sent.can_land and time.monotonic() - sent.sent_at >= RESEND_EVERY_S
+        due = sent.can_land and desk.monotonic() - sent.sent_at >= RESEND_EVERY_S
         if due and not send(sent, desk=desk):
             break  # a node in trouble may cost a time-out per send: the others wait for the next time
     return settled
@@ -106,13 +112,13 @@ def settle(sents: Sequence[Sent], *, desk: TradingDesk) -> Settled:
 
 def _ask(sents: Sequence[Sent], desk: TradingDesk) -> list[Verdict]:
     """One verdict each. Trouble with the node leaves Unknown what it would have told."""
-    now = time.monotonic()
     verdicts: dict[str, Verdict] = {}
     try:
         for signature, verdict in _verdicts(sents, desk):
             verdicts[signature] = verdict
     except RoutingError as error:
         observe.ask_failed(signatures=len(sents), error=error)
+    now = desk.monotonic()
     for sent in sents:
         if sent.signature in verdicts:
             sent.answered_at = now
@@ -180,7 +186,7 @@ def _of_failure(sent: Sent, status: SignatureStatus) -> Verdict:
 
 def _of_absence(sent: Sent, head: Head, history: Statuses) -> Verdict:
     """Expired, and the node knows nothing of it: proof of death only if that node would have known."""
-    if head.genesis_hash != sent.genesis_hash:
+    if {head.genesis_hash, history.genesis_hash} != {sent.genesis_hash}:
         return Unknown(
             doubt="The node is on another cluster than the one the transaction was signed for."
         )
@@ -200,13 +206,18 @@ def _of_absence(sent: Sent, head: Head, history: Statuses) -> Verdict:
                 "signature": sent.signature,
                 "searchTransactionHistory": True,
             },
-            "answered": {"slot": history.slot, "status": None},
+            "answered": {
+                "slot": history.slot,
+                "status": None,
+                "genesisHash": history.genesis_hash,
+                "firstAvailableSlot": history.first_available_slot,
+            },
             "head": asdict(head),
         },
     )
 
 
-def _write(verdicts: Sequence[tuple[Sent, Verdict]], settled: Settled) -> None:
+def _write(verdicts: Sequence[tuple[Sent, Verdict]], settled: Settled, *, now: float) -> None:
     """One journal call for all that is news; whoever has no news, or lost a race but not the lease, goes on waiting."""
     dead = [sent.order_id for sent, verdict in verdicts if isinstance(verdict, Dead)]
     orders = {order.id: order for order in Order.objects.filter(id__in=dead)} if dead else {}
@@ -220,16 +231,22 @@ def _write(verdicts: Sequence[tuple[Sent, Verdict]], settled: Settled) -> None:
             case Unknown(doubt=str(doubt)) if not sent.in_doubt:
                 observe.in_doubt(order_id=sent.order_id, attempt=sent.attempt, reason=doubt)
                 news.append((sent, _doubted(sent, doubt)))
+            case Unknown(doubt=None, can_land=True) if sent.in_doubt:
+                news.append((sent, _out_of_doubt(sent)))
             case Unknown():
-                sent.can_land = verdict.can_land
                 settled.waiting.append(sent)
+        if isinstance(verdict, Unknown):
+            sent.can_land = verdict.can_land
+            sent.ask_at = now + ASK_AGAIN_S if verdict.doubt else now
     outcomes = journal.record([transition for _, transition in news]) if news else []
     behind: list[Sent] = []
     for (sent, transition), outcome in zip(news, outcomes, strict=True):
+        if isinstance(outcome, Refused):
+            sent.ask_at = now + AFTER_REFUSAL_S
         if not isinstance(outcome, Event):
             behind.append(sent)
         elif outcome.status is Status.SUBMITTED:
-            sent.in_doubt, sent.last_seq = True, outcome.seq
+            sent.in_doubt, sent.last_seq = transition.in_doubt is True, outcome.seq
             settled.waiting.append(sent)
         elif outcome.status is Status.ROUTING:
             settled.retries.append((sent.order_id, transition.due_in_s or 0.0))
@@ -301,21 +318,32 @@ def _died(order: Order, verdict: Dead) -> Transition:
 
 
 def _doubted(sent: Sent, reason: str) -> Transition:
-    since = datetime.now(UTC)
+    return _still_submitted(
+        sent,
+        message=f"The outcome can't be known yet. {reason} Asking again until it is.",
+        attempt=AttemptChange(state=AttemptState.IN_DOUBT),
+        in_doubt=True,
+        next_check_in_s=ASK_AGAIN_S,
+    )
+
+
+def _out_of_doubt(sent: Sent) -> Transition:
+    return _still_submitted(
+        sent,
+        message="The chain answers again; the transaction can still land.",
+        attempt=AttemptChange(state=AttemptState.SENT),
+        in_doubt=False,
+        details={"inDoubt": None},
+    )
+
+
+def _still_submitted(sent: Sent, **changes: Any) -> Transition:
     return Transition(
         order_id=sent.order_id,
         from_status=Status.SUBMITTED,
         from_seq=sent.last_seq,
         fence=sent.fence,
         status=Status.SUBMITTED,
-        message=f"The outcome can't be known yet. {reason} Asking again until it is.",
         due_in_s=None,
-        details={
-            "inDoubt": {
-                "since": rfc3339(since),
-                "nextCheckAt": rfc3339(since + timedelta(seconds=ASK_AGAIN_S)),
-            }
-        },
-        attempt=AttemptChange(state=AttemptState.IN_DOUBT),
-        in_doubt=True,
+        **changes,
     )

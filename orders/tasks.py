@@ -15,7 +15,7 @@ from django.conf import settings
 from django.utils import timezone
 from kombu.exceptions import KombuError, OperationalError
 
-from orders import execution, observe
+from orders import checkpoints, execution, observe
 from orders.exchange import trading_desk
 from orders.models import StreamTicket
 from orders.retries import BACK_OFF_S, MAX_ATTEMPTS, RetryDue
@@ -31,7 +31,9 @@ PAUSE_AFTER_FAILURE_S = 1.0
     max_retries=MAX_ATTEMPTS - 1,
 )
 def execute_order(order_id: str) -> None:
-    """Move one order on as far as it goes now."""
+    """Move one order on as far as it goes now; while execution is halted, not at all."""
+    if settings.EXECUTION == "halted":
+        return
     execution.execute(UUID(order_id))
 
 
@@ -69,6 +71,12 @@ def _pass_on(hints: "queue.SimpleQueue[UUID]") -> None:
 @shared_task
 def remove_expired_tickets() -> None:
     StreamTicket.objects.filter(expires_at__lt=timezone.now()).delete()
+
+
+@shared_task
+def write_checkpoint() -> None:
+    """What the log said by now, signed, outside the database."""
+    checkpoints.write()
 
 
 @shared_task

@@ -48,7 +48,13 @@ def open_desk(lab: ChainLab) -> Callable[..., TradingDesk]:
 
     def open_desk(**config: object) -> TradingDesk:
         chain = lab.open(**config)
-        return TradingDesk(venues=chain.venues, chain=chain, signer=lab.signer, purge=chain.purge)
+        return TradingDesk(
+            venues=chain.venues,
+            chain=chain,
+            signer=lab.signer,
+            genesis_hash=chain.genesis_hash,
+            purge=chain.purge,
+        )
 
     return open_desk
 

@@ -50,9 +50,13 @@ def transition(order: Order, status: Status, **changes: Any) -> Transition:
     """A complete transition: with all that the database asks of an order in `status`."""
     is_final = not TRANSITIONS[status]
     needed: dict[str, Any] = {"message": f"to {status}", "due_in_s": None if is_final else 10.0}
+    if order.status == Status.SUBMITTED and status is not Status.SUBMITTED:
+        needed |= {"attempt": proven(confirmed=status is Status.CONFIRMED)}
     match status:
         case Status.ROUTING:
             needed |= {"opens_attempt": True}
+            if order.status in (Status.ROUTING, Status.BUILDING):
+                needed |= {"attempt": AttemptChange(state=AttemptState.FAILED)}
         case Status.SUBMITTED if order.status != Status.SUBMITTED:
             needed |= {
                 "tx_hash": signature_of(order.id),
@@ -68,6 +72,13 @@ def transition(order: Order, status: Status, **changes: Any) -> Transition:
         case Status.FAILED:
             needed |= {"error_code": "NO_QUOTE", "error_message": "No venue quoted."}
     return Transition.of(order, status=status, **needed | changes)
+
+
+def proven(*, confirmed: bool) -> AttemptChange:
+    """What a sent transaction came to."""
+    if confirmed:
+        return AttemptChange(state=AttemptState.CONFIRMED, amount_out_base=1)
+    return AttemptChange(state=AttemptState.DEAD, error_code="EXPIRED", proof={"kind": "made up"})
 
 
 def signature_of(order_id: UUID) -> str:

@@ -85,11 +85,13 @@ def test_the_sweep_finds_what_is_due_oldest_first_and_marks_it(account: Account)
     Order.objects.filter(id=orders[0].id).update(due_at=long_due + timedelta(seconds=1))
 
     assert leases.take_due(limit=2, grace_s=0, rehint_s=60) == unordered(
-        [orders[2].id, orders[0].id]
+        [(orders[2].id, False), (orders[0].id, False)]
     )
-    assert leases.take_due(limit=9, grace_s=0, rehint_s=60) == [orders[1].id]
+    assert leases.take_due(limit=9, grace_s=0, rehint_s=60) == [(orders[1].id, False)]
     assert leases.take_due(limit=9, grace_s=0, rehint_s=60) == []
-    assert len(leases.take_due(limit=9, grace_s=0, rehint_s=0)) == 3
+    assert leases.take_due(limit=9, grace_s=0, rehint_s=0) == unordered(
+        [(order.id, True) for order in orders]
+    )
 
 
 def test_the_sweep_leaves_an_order_to_the_hint_that_came_with_it(account: Account) -> None:

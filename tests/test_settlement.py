@@ -1,6 +1,7 @@
 """Settlement: what counts as confirmed, what proves death, what stays in doubt, and what a cancel changes."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -9,6 +10,7 @@ from orders.exchange import TradingDesk
 from orders.inflight import Sent
 from orders.lifecycle import AttemptState
 from orders.models import Account, Order, OrderAttempt, OrderEvent
+from orders.stream import rfc3339
 from tests.desks import Node, behind
 from tests.factories import place, statuses
 from tests.routing.lab import ChainLab
@@ -171,6 +173,53 @@ def test_silence_of_thirty_seconds_is_doubt_and_an_answer_ends_it(
     settlement.settle(settled.waiting, desk=desk)
     order.refresh_from_db()
     assert (order.status, order.in_doubt_since) == ("confirmed", None)
+
+
+def test_an_answer_that_it_can_still_land_ends_the_doubt_and_the_log_says_so(
+    dropped: tuple[Sent, TradingDesk, Node], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent, desk, node = dropped
+    node.is_down = True
+    monkeypatch.setattr(settlement, "DOUBT_AFTER_SILENCE_S", 0.0)
+    settlement.settle([sent], desk=desk)
+    assert Order.objects.get(id=sent.order_id).in_doubt_since is not None
+
+    node.is_down = False
+    settled = settlement.settle([sent], desk=desk)
+
+    assert settled.waiting == [sent]
+    assert Order.objects.get(id=sent.order_id).in_doubt_since is None
+    event = OrderEvent.objects.filter(order=sent.order_id).latest("seq")
+    assert (event.status, event.details) == ("submitted", {"inDoubt": None})
+    assert OrderAttempt.objects.get().state == AttemptState.SENT
+
+
+def test_an_event_and_the_order_agree_on_since_when_it_is_in_doubt(
+    dropped: tuple[Sent, TradingDesk, Node], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent, desk, node = dropped
+    node.is_down = True
+    monkeypatch.setattr(settlement, "DOUBT_AFTER_SILENCE_S", 0.0)
+
+    settlement.settle([sent], desk=desk)
+
+    since = Order.objects.get(id=sent.order_id).in_doubt_since
+    event = OrderEvent.objects.filter(order=sent.order_id).latest("seq")
+    assert since and event.details["inDoubt"]["since"] == rfc3339(since)
+    assert event.details["inDoubt"]["nextCheckAt"] > rfc3339(event.at)
+
+
+def test_a_worker_that_slept_past_its_lease_sends_nothing(
+    dropped: tuple[Sent, TradingDesk, Node],
+) -> None:
+    sent, desk, node = dropped
+    node.sent.clear()
+    asleep = replace(desk, monotonic=lambda: sent.lease_until + 0.001)
+
+    settlement.send(sent, desk=asleep)
+    settlement.settle([sent], desk=asleep)
+
+    assert node.sent == []
 
 
 def test_sending_again_is_no_answer(
