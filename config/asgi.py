@@ -1,5 +1,6 @@
 """ASGI entry point: HTTP by Django, sockets by the consumers. The same address takes an order over either."""
 
+import json
 import os
 from typing import Any, cast
 from urllib.parse import parse_qs
@@ -15,6 +16,7 @@ from channels.routing import ProtocolTypeRouter, URLRouter
 from django.conf import settings
 from django.urls import path, re_path
 
+from orders.api.views import ALIVE
 from orders.consumers import (
     AccountConsumer,
     NowhereConsumer,
@@ -31,11 +33,25 @@ async def execute(scope: dict[str, Any], receive: Any, send: Any) -> None:
     await (follow if follows else submit)(scope, receive, send)
 
 
+# Views and middleware are synchronous. Django's own ASGI handler would change threads for each of them; this runs a
+# request from end to end in one.
+in_threads = WSGIMiddleware(cast(WSGIApp, django_application), workers=settings.WEB_THREADS)
+
+
+async def http(scope: Any, receive: Any, send: Any) -> None:
+    """`/health` is answered by the loop itself: threads that all wait for something don't make a process dead."""
+    if scope["path"] != "/health" or scope["method"] not in ("GET", "HEAD"):
+        await in_threads(scope, receive, send)
+        return
+    body = json.dumps(ALIVE).encode()
+    headers = [(b"Content-Type", b"application/json"), (b"Content-Length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+
 application = ProtocolTypeRouter(
     {
-        # Views and middleware are synchronous. Django's own ASGI handler would change threads for each of them; this
-        # runs a request from end to end in one.
-        "http": WSGIMiddleware(cast(WSGIApp, django_application), workers=settings.WEB_THREADS),
+        "http": cast(Any, http),
         "websocket": URLRouter(
             [
                 path("api/orders/execute", cast(Any, execute)),

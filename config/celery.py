@@ -3,6 +3,9 @@
 import os
 
 from celery import Celery, signals
+from django.conf import settings
+
+from config.postgres import patience
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -20,9 +23,13 @@ def keep_our_logging(**_: object) -> None:
 # worker_init, not worker_ready: a worker that starts while Redis is away must execute what is due all the same.
 @signals.worker_init.connect
 def start_pulse(**_: object) -> None:
-    from orders import pulse
+    from orders import observe, pulse
 
-    pulse.start()
+    patience.execute_orders(silence_s=settings.DB_SILENCE_S)
+    if settings.EXECUTION == "halted":
+        observe.execution_halted()
+    else:
+        pulse.start()
 
 
 # worker_shutdown comes after the pool has finished its running tasks: what is still held is handed over then.

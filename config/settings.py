@@ -15,6 +15,8 @@ from django.core.exceptions import ImproperlyConfigured
 from environs import Env, validate
 
 from config.logs import logging_config
+from config.postgres.patience import PatientConnection
+from routing.faults import parse_faults
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -60,6 +62,14 @@ def rate(name: str, default: str) -> tuple[int, int]:
     return int(count), seconds
 
 
+def faults(name: str, default: str) -> dict[str, float]:
+    """The rates of single faults, like `stale_read=1,dropped=0.5`."""
+    try:
+        return parse_faults(env.str(name, default))
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name}: {error}.") from None
+
+
 stack = running_stack()
 
 # --- Django -----------------------------------------------------------------------------------------------------------
@@ -95,6 +105,7 @@ INSTALLED_APPS = [
     "orders",
 ]
 MIDDLEWARE = [
+    "orders.api.outages.AnswerInTime",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -153,23 +164,24 @@ WEB_THREADS = env.int("WEB_THREADS", 8, validate=validate.Range(min=1, max=200))
 DB_POOL_SIZE = env.int(
     "DB_POOL_SIZE", WORKER_CONCURRENCY + WEB_THREADS + 4, validate=validate.Range(min=2)
 )
+# How long a web process or a worker waits for the next byte of PostgreSQL's answer.
+DB_SILENCE_S = env.float("DB_SILENCE_S", 5.0, validate=validate.Range(min=0.5))
 
 # Without a URL Django's dummy backend answers every query with a sentence that says so.
 DATABASES = {}
 if DATABASE_URL:
-    DATABASES["default"] = dj_database_url.parse(
-        DATABASE_URL, conn_max_age=0, conn_health_checks=True
-    )
+    DATABASES["default"] = dj_database_url.parse(DATABASE_URL, conn_max_age=0)
+    DATABASES["default"]["ENGINE"] = "config.postgres"
     DATABASES["default"].setdefault("OPTIONS", {})
     DATABASES["default"]["OPTIONS"] |= {
         "connect_timeout": 2,
-        # A server that vanished from the network is noticed by its silence.
+        # A server that vanished from the network; one that is there and says nothing is PatientConnection's.
         "tcp_user_timeout": 5_000,
         "keepalives_idle": 5,
         "pool": {
+            "connection_class": PatientConnection,
             "min_size": 1,
             "max_size": DB_POOL_SIZE,
-            "timeout": 3,
             "max_idle": 60,
             # Attempts to reconnect start anew this often, instead of backing off for minutes.
             "reconnect_timeout": 4,
@@ -212,19 +224,25 @@ CELERY_TASK_SEND_SENT_EVENT = True
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     "remove-expired-tickets": {"task": "orders.tasks.remove_expired_tickets", "schedule": 60.0},
+    "write-checkpoint": {"task": "orders.tasks.write_checkpoint", "schedule": 60.0},
     "remove-old-slots": {"task": "orders.tasks.remove_old_slots", "schedule": 3600.0},
 }
 
 # --- The engine -------------------------------------------------------------------------------------------------------
 
+# `halted` starts everything and executes nothing: for `manage.py reconcile`, after a restore.
+EXECUTION = env.str("EXECUTION", "on", validate=validate.OneOf(["on", "halted"]))
 # How long a worker may be silent before another takes over its orders.
-LEASE_S = env.float("LEASE_S", 10.0, validate=validate.Range(min=0.1))
+LEASE_S = env.float("LEASE_S", 5.0, validate=validate.Range(min=0.1))
 SWEEP_INTERVAL_S = env.float("SWEEP_INTERVAL_S", 1.0, validate=validate.Range(min=0.01))
 QUOTE_DEADLINE_MS = env.int("QUOTE_DEADLINE_MS", 500, validate=validate.Range(min=1))
 MAX_ORDER_AMOUNT = env.decimal("MAX_ORDER_AMOUNT", Decimal(1_000_000_000))
 ORDER_RATE_LIMIT = rate("ORDER_RATE_LIMIT", "6000/min")
 STREAM_TICKET_S = env.int("STREAM_TICKET_S", 30, validate=validate.Range(min=1))
 SIGNER_KEYPAIR = env.str("SIGNER_KEYPAIR", "")
+# Where workers keep signed checkpoints of the log, and the key that signs them (made there if missing).
+CHECKPOINT_DIR = Path(env.str("CHECKPOINT_DIR", "") or DATA_DIR / "checkpoints")
+CHECKPOINT_KEY_FILE = Path(env.str("CHECKPOINT_KEY_FILE", "") or DATA_DIR / "checkpoint-key.json")
 
 # --- The simulated market and chain -----------------------------------------------------------------------------------
 
@@ -232,8 +250,12 @@ MOCK_SEED = env.int("MOCK_SEED", 1)
 MOCK_QUOTE_DELAY_MS = env.int("MOCK_QUOTE_DELAY_MS", 200, validate=validate.Range(min=0))
 MOCK_SWAP_DELAY_MS = milliseconds("MOCK_SWAP_DELAY_MS", "2000-3000")
 MOCK_FAULT_RATE = env.float("MOCK_FAULT_RATE", 0.0, validate=validate.Range(min=0, max=1))
+MOCK_FAULTS = faults("MOCK_FAULTS", "")
 MOCK_SLOT_MS = env.int("MOCK_SLOT_MS", 400, validate=validate.Range(min=1))
 MOCK_FINALITY_SLOTS = env.int("MOCK_FINALITY_SLOTS", 32, validate=validate.Range(min=0))
+MOCK_BLOCKHASH_VALID_BLOCKS = env.int(
+    "MOCK_BLOCKHASH_VALID_BLOCKS", 150, validate=validate.Range(min=1)
+)
 # Landed transactions older than this are removed from the simulated chain.
 MOCK_HISTORY_H = env.int("MOCK_HISTORY_H", 24 * 30, validate=validate.Range(min=1))
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from collections.abc import Iterable
 from datetime import timedelta
 
 from django.conf import settings
@@ -33,12 +34,23 @@ def revoke_key(key: ApiKey) -> None:
 
 def account_of_key(key: str) -> Account | None:
     """Whose valid key this is."""
-    found = (
+    found = valid_key(key)
+    return found.account if found else None
+
+
+def valid_key(key: str) -> ApiKey | None:
+    """The key as it is kept, with its account, unless it is unknown or revoked."""
+    return (
         ApiKey.objects.filter(digest=_digest(key), revoked_at=None)
         .select_related("account")
         .first()
     )
-    return found.account if found else None
+
+
+def valid_keys(account_ids: Iterable[int]) -> list[tuple[int, int]]:
+    """(account, key) of every key of these accounts that nobody revoked or removed."""
+    keys = ApiKey.objects.filter(account_id__in=list(account_ids), revoked_at=None)
+    return list(keys.values_list("account_id", "id"))
 
 
 def issue_ticket(*, account: Account) -> tuple[str, StreamTicket]:

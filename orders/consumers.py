@@ -7,8 +7,9 @@ A refusal accepts first and closes then, so that a browser sees the code.
 
 import asyncio
 import time
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 from urllib.parse import parse_qs
 from uuid import UUID
 
@@ -16,7 +17,9 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.utils.dateparse import parse_datetime
 from rest_framework.exceptions import APIException
 
+from config.postgres.patience import answering_within
 from orders import accounts, observe, stream_log
+from orders.api.outages import ANSWER_WITHIN_S
 from orders.api.presentation import order_as_json
 from orders.api.problems import Problem, as_problem
 from orders.api.submission import submit
@@ -32,6 +35,20 @@ MALFORMED = 4400
 READ_ENOUGH_BYTES = 64 * 1024
 PATIENCE_S = 10.0
 CLOSE_CODES = {401: 4401, 404: 4404, 429: 4429, 500: 1011, 503: 1013}
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+async def promptly(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Ask the database what a client waits for: as long as a request to the API may."""
+
+    def run() -> T:
+        with answering_within(ANSWER_WITHIN_S):
+            return function(*args, **kwargs)
+
+    return await in_database(run)
 
 
 class Refusal(Exception):
@@ -53,6 +70,7 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
     # No layer of its own: a consumer with one subscribes before it connects, and dies with Redis.
     channel_layer_alias = None
     subscription: Subscription | None = None
+    key_id: int | None = None
     is_refused = False
 
     async def connect(self) -> None:
@@ -85,6 +103,7 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             close=self.close,
             seen=seen,
             newer_than=None if order_id else oldest_recent_id(),
+            key_id=self.key_id,
         )
         hub().join(self.subscription)
         return self.subscription
@@ -120,7 +139,8 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             dict(self.scope["headers"]).get(b"authorization", b"").decode("latin-1").partition(" ")
         )
         if scheme.lower() == "bearer":
-            account = accounts.account_of_key(key.strip())
+            valid = accounts.valid_key(key.strip())
+            account, self.key_id = (valid.account, valid.id) if valid else (None, None)
         else:
             account = accounts.redeem_ticket(self.query.get("ticket", ""))
         if account is None:
@@ -133,13 +153,19 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             )
         return account
 
+    def check_key(self, account: Account) -> None:
+        """The key that opened the socket may have been revoked since. Raises Refusal. Touches the database."""
+        valid = accounts.valid_keys([account.pk])
+        if not valid or (self.key_id and (account.pk, self.key_id) not in valid):
+            raise Refusal.of(Problem(401, "NOT_AUTHENTICATED", "This API key has been revoked."))
+
 
 class OrderConsumer(StreamConsumer):
     """One order: what the log holds after `?after=`, then live, then 1000 after its last event."""
 
     async def open(self) -> None:
         given = self.scope["url_route"]["kwargs"].get("order_id") or self.query.get("orderId", "")
-        order, after = await in_database(self._admit, given)
+        order, after = await promptly(self._admit, given)
         if order.is_final and after == order.last_seq:
             await self.close(1000)
             return
@@ -173,7 +199,7 @@ class SubmitConsumer(StreamConsumer):
     """The first message is an order; the same socket then streams it."""
 
     async def open(self) -> None:
-        self._account = await in_database(self.account)
+        self._account = await promptly(self.account)
 
     async def hear(self, text: str | None) -> None:
         if self.subscription is not None:
@@ -181,11 +207,12 @@ class SubmitConsumer(StreamConsumer):
             return
         if text is None:
             raise Refusal.of(Problem(400, "BINARY_FRAME", "Send the order as a text frame."))
-        order = await in_database(self._submit, text)
+        order = await promptly(self._submit, text)
         self.follow(account_id=order.account_id, order_id=order.id, seen={order.id: 0})
 
     def _submit(self, text: str) -> Order:
         try:
+            self.check_key(self._account)
             check_rate(self._account.id)
             return submit(self._account, text.encode(), idempotency_key=None).order
         except APIException as error:
@@ -196,12 +223,12 @@ class AccountConsumer(StreamConsumer):
     """All of the account's orders: a snapshot of each that matters, then events, contiguous per order."""
 
     async def open(self) -> None:
-        account = await in_database(self.account)
+        account = await promptly(self.account)
         since, newer_than = self._since(), oldest_recent_id()
         seen: dict[UUID, int] = {}
         finished_at: dict[UUID, float] = {}
         after: UUID | None = None
-        while page := await in_database(
+        while page := await promptly(
             stream_log.open_orders, account.id, since=since, newer_than=newer_than, after=after
         ):
             for order in page:

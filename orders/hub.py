@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 
 from channels.layers import get_channel_layer
 
-from orders import observe, stream_log
+from orders import accounts, observe, stream_log
 from orders.stream import group_of
 from orders.stream_log import in_database
 from orders.subscription import Line, Subscription
@@ -22,6 +22,7 @@ COMPARE_EVERY_S = 1.0
 HEARTBEAT_EVERY_S = 10.0
 RETRY_AFTER_S = 1.0
 YIELD_EVERY = 25
+NOT_AUTHENTICATED = 4401
 
 
 class Hub:
@@ -47,6 +48,7 @@ class Hub:
                 self._join_groups,
                 self._fill,
                 self._compare,
+                self._lock_out,
                 self._beat_hearts,
             )
         ]
@@ -83,7 +85,7 @@ class Hub:
                 )  # the server writes in between: a burst must not look like a slow reader
             for subscription in self._listeners(line.account_id, line.order_id):
                 if subscription.is_next(line.order_id, line.seq):
-                    await self._send(subscription, line)
+                    await self._at_its_edge(subscription, subscription.deliver(line))
                 elif subscription.lacks(line.order_id, line.seq):
                     self._mark_behind(subscription, line.order_id)
 
@@ -91,13 +93,6 @@ class Hub:
         """A copy: whoever is sent the last event leaves."""
         sockets = (*self._by_order.get(order_id, ()), *self._by_account.get(account_id, ()))
         return iter(sockets)
-
-    async def _send(self, subscription: Subscription, line: Line) -> None:
-        try:
-            await subscription.deliver(line)
-        except Exception as error:  # that socket's edge: it must not cost the others a message
-            self.leave(subscription)
-            observe.hub_failed(task="send", error=error)
 
     def _mark_behind(self, subscription: Subscription, order_id: UUID) -> None:
         seq = subscription.seen.get(order_id, 0)
@@ -112,12 +107,19 @@ class Hub:
     # --- what keeps it going ------------------------------------------------------------------------------------------
 
     async def _forever(self, beat: Callable[[], Awaitable[None]]) -> None:
+        is_failing = False
         while True:
             try:
                 await beat()
             except Exception as error:  # the task's edge: Redis or PostgreSQL is away
-                observe.hub_failed(task=beat.__name__, error=error)
+                if not is_failing:
+                    observe.hub_failed(task=beat.__name__, error=error)
+                is_failing = True
                 await asyncio.sleep(RETRY_AFTER_S)
+            else:
+                if is_failing:
+                    observe.hub_recovered(task=beat.__name__)
+                is_failing = False
 
     async def _listen(self) -> None:
         """Hand on what the groups say."""
@@ -125,6 +127,7 @@ class Hub:
         if self._channel is None:
             self._channel = await layer.new_channel("hub")
             self._sockets_changed.set()
+            return  # so that what failed before counts as mended, though no message may come for long
         message = await layer.receive(self._channel)
         account_id = message["account"]
         await self._deliver(
@@ -180,16 +183,16 @@ class Hub:
         await asyncio.sleep(COMPARE_EVERY_S)
         newer_than = stream_log.oldest_recent_id()
         watched = set(self._by_order)
-        accounts: dict[int, UUID] = {}
+        streams: dict[int, UUID] = {}
         for account_id, subscription in self._account_streams():
             watched |= subscription.seen.keys() - subscription.finished_at.keys()
-            accounts[account_id] = min(
-                accounts.get(account_id, newer_than), subscription.newer_than or newer_than
+            streams[account_id] = min(
+                streams.get(account_id, newer_than), subscription.newer_than or newer_than
             )
-        if not watched and not accounts:
+        if not watched and not streams:
             return
         for account_id, order_id, last_seq in await in_database(
-            stream_log.last_seqs, list(watched), accounts
+            stream_log.last_seqs, list(watched), streams
         ):
             for subscription in self._listeners(account_id, order_id):
                 if subscription.lacks(order_id, last_seq):
@@ -202,14 +205,40 @@ class Hub:
             for subscription in list(audience):
                 yield account_id, subscription
 
+    async def _lock_out(self) -> None:
+        """Close the sockets whose key was revoked; a ticket's, when its account has no valid key left."""
+        await asyncio.sleep(COMPARE_EVERY_S)
+        sockets = self._subscriptions()
+        if not sockets:
+            return
+        valid = await in_database(accounts.valid_keys, {each.account_id for each in sockets})
+        let_in = {account_id for account_id, _ in valid}
+        keys = {key_id for _, key_id in valid}
+        for subscription in sockets:
+            is_valid = (
+                subscription.account_id in let_in
+                if subscription.key_id is None
+                else subscription.key_id in keys
+            )
+            if not is_valid:
+                self.leave(subscription)
+                await self._at_its_edge(subscription, subscription.close(NOT_AUTHENTICATED))
+
     async def _beat_hearts(self) -> None:
         await asyncio.sleep(HEARTBEAT_EVERY_S)
-        for subscription in list(chain(*self._by_order.values(), *self._by_account.values())):
-            try:
-                await subscription.heartbeat()
-            except Exception as error:  # that socket's edge
-                self.leave(subscription)
-                observe.hub_failed(task="heartbeat", error=error)
+        for subscription in self._subscriptions():
+            await self._at_its_edge(subscription, subscription.heartbeat())
+
+    def _subscriptions(self) -> list[Subscription]:
+        return list(chain(*self._by_order.values(), *self._by_account.values()))
+
+    async def _at_its_edge(self, subscription: Subscription, message: Awaitable[None]) -> None:
+        """A socket that fails is dropped: it must not cost the others a message."""
+        try:
+            await message
+        except Exception as error:
+            self.leave(subscription)
+            observe.socket_failed(error=error)
 
 
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()

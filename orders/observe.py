@@ -39,6 +39,14 @@ def ask_failed(*, signatures: int, error: Exception) -> None:
     log.warning("chain.ask_failed", signatures=signatures, error=str(error))
 
 
+def execution_halted() -> None:
+    log.warning("execution.halted", note="EXECUTION=halted: this worker executes nothing.")
+
+
+def lease_over(*, order_id: UUID, attempt: int) -> None:
+    log.warning("lease.over", order_id=str(order_id), attempt=attempt)
+
+
 def in_doubt(*, order_id: UUID, attempt: int, reason: str) -> None:
     """An operator should look, though the engine goes on asking."""
     log.error("order.in_doubt", order_id=str(order_id), attempt=attempt, reason=reason)
@@ -72,7 +80,16 @@ def execution_failed(*, order_id: UUID, error: Exception) -> None:
 
 
 def hub_failed(*, task: str, error: Exception) -> None:
+    """Said once; `hub.recovered` follows."""
     log.warning("hub.failed", task=task, error=f"{type(error).__name__}: {error}")
+
+
+def hub_recovered(*, task: str) -> None:
+    log.info("hub.recovered", task=task)
+
+
+def socket_failed(*, error: Exception) -> None:
+    log.warning("hub.socket_failed", error=f"{type(error).__name__}: {error}")
 
 
 def request_failed(*, path: str, error: BaseException) -> None:

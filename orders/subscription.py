@@ -33,6 +33,7 @@ class Subscription:
     """`order_id` None follows all of the account's orders; `seen` says up to which seq each has been heard.
 
     Orders that an account's stream has not seen count from seq 1, if their ids are not smaller than `newer_than`.
+    `key_id` is the API key that opened the socket; None if a ticket did.
     """
 
     account_id: int
@@ -42,6 +43,7 @@ class Subscription:
     seen: dict[UUID, int] = field(default_factory=dict)
     newer_than: UUID | None = None
     finished_at: dict[UUID, float] = field(default_factory=dict)
+    key_id: int | None = None
 
     def lacks(self, order_id: UUID, seq: int) -> bool:
         return self.seen.get(order_id, 0) < seq

@@ -48,6 +48,7 @@ def settings_with_defaults() -> dict[str, str | None]:
             continue
         name, default = call.args[:2]
         reads = ast.unparse(call.func).startswith("env.") or ast.unparse(call.func) in (
+            "faults",
             "milliseconds",
             "rate",
         )

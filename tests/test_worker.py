@@ -2,11 +2,13 @@
 
 import signal
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import redis
 from django.conf import settings
+from django.utils import timezone
 
 from orders import tasks
 from orders.exchange import exchange
@@ -84,6 +86,20 @@ def test_a_worker_that_never_saw_redis_executes_what_is_due(
     assert {tuple(statuses(order)) for order in orders} == {tuple(ALL_THE_WAY)}
 
 
+def test_what_no_hint_moves_a_worker_executes_by_itself(
+    account: Account, start_worker: Any, no_hints: None
+) -> None:
+    orders = [place(account) for _ in range(5)]
+    # As if somebody had been told long ago, and had died with the message.
+    Order.objects.update(hinted_at=timezone.now() - timedelta(minutes=1))
+    worker = start_worker()
+
+    ends(*orders)
+
+    assert {tuple(statuses(order)) for order in orders} == {tuple(ALL_THE_WAY)}
+    assert "Task orders.tasks.execute_order" not in worker.log
+
+
 def test_when_a_worker_is_killed_with_swaps_on_the_wire_another_settles_them(
     account: Account, start_worker: Any
 ) -> None:
@@ -150,10 +166,16 @@ def test_a_failing_market_is_retried_by_celery_until_the_order_fails_once(
 def test_a_faulty_world_costs_attempts_but_no_order_and_no_second_swap(
     account: Account, start_worker: Any
 ) -> None:
-    start_worker(MOCK_FAULT_RATE="0.2", QUOTE_DEADLINE_MS="50", MOCK_SWAP_DELAY_MS="0-50")
-    orders = [place(account, slippage_bps=500) for _ in range(40)]
+    start_worker(
+        MOCK_FAULT_RATE="0.2",
+        QUOTE_DEADLINE_MS="50",
+        MOCK_SWAP_DELAY_MS="0-50",
+        MOCK_BLOCKHASH_VALID_BLOCKS="10",
+        MOCK_FINALITY_SLOTS="4",
+    )
+    orders = [place(account, slippage_bps=500) for _ in range(20)]
 
-    # One that landed with an error is proven dead 32 slots later, and its next attempt may be, too.
+    # One that landed with an error is proven dead 4 slots later, and its next attempt may be, too.
     ends(*orders, timeout_s=120)
 
     for order in orders:

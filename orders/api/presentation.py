@@ -1,9 +1,11 @@
 """Orders, attempts and events as the API shows them. Every key is always there; what isn't known yet is null."""
 
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from orders.models import Order, OrderAttempt
+from orders.settlement import ASK_AGAIN_S
 from orders.stream import Event, error_as_json, executed_price, rfc3339
 from routing.tokens import TOKENS, Token, from_base
 
@@ -94,5 +96,6 @@ def _in_doubt(order: Order) -> dict[str, Any] | None:
         return None
     return {
         "since": rfc3339(order.in_doubt_since),
-        "nextCheckAt": rfc3339(order.due_at) if order.due_at else None,
+        # Its holder asks that often; without one, whoever finds it when it is due.
+        "nextCheckAt": rfc3339(datetime.now(UTC) + timedelta(seconds=ASK_AGAIN_S)),
     }

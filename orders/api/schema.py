@@ -85,6 +85,14 @@ class AttemptDocument(serializers.Serializer[Any]):
     endedAt = serializers.DateTimeField(allow_null=True)
 
 
+class ResolutionDocument(serializers.Serializer[Any]):
+    """Who ended an order in doubt by hand, and on what evidence."""
+
+    by = serializers.CharField()
+    reason = serializers.CharField()
+    evidence = serializers.CharField()
+
+
 class EventDocument(serializers.Serializer[Any]):
     """Also what the stream sends. Optional fields are there when the event has something to say of them."""
 
@@ -101,8 +109,9 @@ class EventDocument(serializers.Serializer[Any]):
     executedPrice = serializers.CharField(required=False)
     amountOut = serializers.CharField(required=False)
     error = ErrorDocument(required=False)
-    inDoubt = InDoubtDocument(required=False)
+    inDoubt = InDoubtDocument(required=False, allow_null=True)
     cancelRequested = serializers.BooleanField(required=False)
+    resolution = ResolutionDocument(required=False)
 
 
 class OrderWithHistoryDocument(OrderDocument):
@@ -143,6 +152,11 @@ EXECUTE: dict[str, Any] = {
         422: problem("This clientOrderId was used for another order."),
         429: problem("Too many orders; see Retry-After."),
         **REFUSED,
+        503: problem(
+            "See Retry-After. DATABASE_UNAVAILABLE: nothing was stored, so try again. OUTCOME_UNKNOWN: the order may "
+            "have been accepted. It is `retryable` with a clientOrderId, which keeps the order from being placed "
+            "twice; without one, look for the order in the list before you place it again."
+        ),
     },
 }
 ORDER_LIST: dict[str, Any] = {

@@ -16,9 +16,9 @@ from orders.api.fields import (
     TokenField,
 )
 from orders.api.parsers import parse_object
-from orders.api.problems import Problem
+from orders.api.problems import RETRY_AFTER_S, Problem
 from orders.intake import Placed
-from orders.journal import NewOrder
+from orders.journal import NewOrder, OutcomeUnknown
 from orders.models import Account
 from routing.tokens import TOKENS, from_base, to_base
 
@@ -81,7 +81,7 @@ class SubmitSerializer(KnownFieldsSerializer):
 def submit(account: Account, body: object, *, idempotency_key: str | None) -> Placed:
     """Check the body (as received, or parsed) and place the order.
 
-    Raises Problem or ValidationError; nothing is stored then.
+    Raises Problem or ValidationError; nothing is stored then, unless the problem is OUTCOME_UNKNOWN.
     """
     serializer = SubmitSerializer(data=parse_object(body) if isinstance(body, bytes) else body)
     serializer.is_valid(raise_exception=True)
@@ -99,6 +99,26 @@ def submit(account: Account, body: object, *, idempotency_key: str | None) -> Pl
         return intake.place_order(new)
     except intake.IdempotencyConflict as error:
         raise Problem(422, "IDEMPOTENCY_CONFLICT", str(error), field="clientOrderId") from error
+    except OutcomeUnknown as error:
+        raise _outcome_unknown(new) from error
+
+
+def _outcome_unknown(new: NewOrder) -> Problem:
+    broke = "The database broke off while the order was being stored, so it may have been accepted."
+    if new.client_order_id:
+        advice = "Repeat the request as it is: its clientOrderId keeps it from being placed twice."
+    else:
+        advice = (
+            f"If it was, its orderId is {new.id}: look for it in GET /api/orders once the database is back, before "
+            "you place it again. With a clientOrderId, or an Idempotency-Key, a request is safe to repeat."
+        )
+    return Problem(
+        503,
+        "OUTCOME_UNKNOWN",
+        f"{broke} {advice}",
+        retryable=bool(new.client_order_id),
+        headers={"Retry-After": str(RETRY_AFTER_S)},
+    )
 
 
 def _client_order_id(in_body: str | None, in_header: str | None) -> str | None:

@@ -1,0 +1,36 @@
+"""What a client gets while PostgreSQL is away: an answer, soon."""
+
+from collections.abc import Callable
+from typing import Final
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+
+from config.postgres.patience import answering_within
+from orders.api.problems import DATABASE_AWAY, RETRY_AFTER_S
+
+# What the database has for a whole request. Behind it come the threads' own work and the queue for a thread.
+ANSWER_WITHIN_S: Final = 1.0
+
+
+class AnswerInTime:
+    """Middleware, the outermost: the API's requests get a deadline, pages that meet an outage a 503."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if not request.path.startswith(("/api/", "/ready")):
+            return self._get_response(request)
+        with answering_within(ANSWER_WITHIN_S):
+            return self._get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        """Below /api the views answer with a problem document themselves."""
+        if not isinstance(error, DATABASE_AWAY):
+            return None
+        return HttpResponse(
+            "The database can't be reached now. Try again in a moment.",
+            status=503,
+            content_type="text/plain; charset=utf-8",
+            headers={"Retry-After": str(RETRY_AFTER_S)},
+        )
