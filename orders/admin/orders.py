@@ -4,13 +4,13 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from orders.admin import transactions
+from orders.admin import doubt, transactions
 from orders.admin.format import (
     NOTHING,
     chip,
@@ -81,7 +81,15 @@ class OrderAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     def get_urls(self) -> list[URLPattern]:
         page = self.admin_site.admin_view(self.chain_transaction)
         transaction = path("transaction/<str:signature>/", page, name="orders_chaintransaction")
-        return [transaction, *super().get_urls()]
+        end_doubt = path(
+            "<uuid:order_id>/doubt/",
+            self.admin_site.admin_view(self.end_doubt),
+            name="orders_order_doubt",
+        )
+        return [transaction, end_doubt, *super().get_urls()]
+
+    def end_doubt(self, request: HttpRequest, order_id: str) -> HttpResponse:
+        return doubt.page(request, order_id, console=self)
 
     def chain_transaction(self, request: HttpRequest, signature: str) -> TemplateResponse:
         return transactions.page(request, signature, console=self)

@@ -1,0 +1,247 @@
+"""One audit: the chain's history first, then one snapshot of the orders, whatever goes on meanwhile.
+
+What had landed when the chain was read is committed to in every later snapshot, so a running engine raises no false
+alarm; what was confirmed after the chain was read is asked for by its signature.
+"""
+
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db import connection
+
+from orders import checkpoints
+from orders.audit.checks import (
+    CHECKS,
+    CONFIRMED_UNSEEN,
+    HEADS,
+    LANDED,
+    OF_A_RANGE,
+    OF_HEADS,
+    OF_LANDINGS,
+    UNCOVERED,
+)
+from orders.exchange import TradingDesk
+from routing.chain import MAX_HISTORY_PER_CALL, MAX_SIGNATURES_PER_CALL, LandedTransaction
+
+ORDERS_AT_ONCE = 20_000
+CONNECTIONS = 2
+
+Progress = Callable[[str, int, int], None]
+"""What is being done, how much of it, and of how much (0: nobody knows)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offender:
+    """`order_id` is None for a transaction that names no order."""
+
+    order_id: str | None
+    detail: str
+
+
+@dataclass(slots=True)
+class Report:
+    """`covered` counts the heads in checkpoints, `unchecked` confirmed orders older than the chain's history."""
+
+    checked_at: datetime
+    orders: int = 0
+    events: int = 0
+    landed: int = 0
+    covered: int = 0
+    unchecked: int = 0
+    offenders: dict[str, list[Offender]] = field(default_factory=lambda: defaultdict(list))
+
+    @property
+    def ok(self) -> bool:
+        return not any(self.offenders.values())
+
+    def add(self, rows: Sequence[tuple[str, uuid.UUID | None, str]]) -> None:
+        for check, order_id, detail in rows:
+            self.offenders[check].append(Offender(str(order_id) if order_id else None, detail))
+
+    def as_json(self) -> dict[str, Any]:
+        """`{ok, checkedAt, orders, events, landed, covered, checks: [{name, what, offenders, notChecked}]}`."""
+        return {
+            "ok": self.ok,
+            "checkedAt": self.checked_at.isoformat(),
+            "orders": self.orders,
+            "events": self.events,
+            "landed": self.landed,
+            "covered": self.covered,
+            "checks": [
+                {
+                    "name": name,
+                    "what": what,
+                    "offenders": [
+                        {"orderId": each.order_id, "detail": each.detail}
+                        for each in self.offenders.get(name, ())
+                    ],
+                    "notChecked": self.unchecked if name == "confirmed and landed" else 0,
+                }
+                for name, what in CHECKS.items()
+            ],
+        }
+
+
+def audit(desk: TradingDesk, progress: Progress = lambda what, done, of: None) -> Report:
+    """Check everything. Raises OperationalError or Unavailable when the database or the chain can't be read."""
+    first_available_slot = desk.chain.head().first_available_slot
+    landed = list(history(desk, progress))
+    report = Report(checked_at=datetime.now(UTC), landed=len(landed))
+    with snapshot() as name, connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM orders_order")
+        (report.orders,) = cursor.fetchone()
+        cursor.execute("SELECT count(*) FROM orders_orderevent")
+        (report.events,) = cursor.fetchone()
+        done = 0
+        with ThreadPoolExecutor(CONNECTIONS) as pool:
+            for rows in pool.map(lambda bounds: in_snapshot(name, bounds), ranges(cursor)):
+                report.add(rows)
+                done = min(report.orders, done + ORDERS_AT_ONCE)
+                progress("orders", done, report.orders)
+    against_checkpoints(report, progress)
+    against_the_chain(report, landed, first_available_slot, desk, progress)
+    return report
+
+
+def history(desk: TradingDesk, progress: Progress) -> Iterator[LandedTransaction]:
+    """All that our key signed and that landed, newest first."""
+    signer, before, count = str(desk.signer.pubkey()), None, 0
+    while True:
+        page = desk.chain.history(signer, before=before)
+        yield from page
+        count += len(page)
+        progress("landed transactions", count, 0)
+        if len(page) < MAX_HISTORY_PER_CALL:
+            return
+        before = page[-1].signature
+
+
+@contextmanager
+def snapshot() -> Iterator[str]:
+    """A read-only transaction on this thread's connection, and the name under which others can share its view."""
+    with connection.cursor() as cursor:
+        cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        try:
+            cursor.execute("SELECT pg_export_snapshot()")
+            yield cursor.fetchone()[0]
+        finally:
+            cursor.execute("ROLLBACK")
+
+
+def ranges(cursor: Any) -> Iterator[tuple[uuid.UUID, uuid.UUID]]:
+    """Bounds `low < id <= high` that cover every id, so many orders in each."""
+    low = uuid.UUID(int=0)
+    while True:
+        cursor.execute(
+            "SELECT id FROM orders_order WHERE id > %s ORDER BY id OFFSET %s LIMIT 1",
+            [low, ORDERS_AT_ONCE - 1],
+        )
+        row = cursor.fetchone()
+        high = row[0] if row else uuid.UUID(int=2**128 - 1)
+        yield low, high
+        if row is None:
+            return
+        low = high
+
+
+def in_snapshot(name: str, bounds: tuple[uuid.UUID, uuid.UUID]) -> list[Any]:
+    """The offenders of a range of orders, seen as the snapshot's owner sees them."""
+    low, high = bounds
+    found: list[Any] = []
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            cursor.execute("SET TRANSACTION SNAPSHOT %s", [name])
+            for sql in OF_A_RANGE:
+                cursor.execute(sql, {"low": low, "high": high})
+                found += cursor.fetchall()
+            cursor.execute("ROLLBACK")
+    finally:
+        connection.close()
+    return found
+
+
+def against_checkpoints(report: Report, progress: Progress) -> None:
+    """Compare the log with what was signed of it."""
+    newest = 0
+    with connection.cursor() as cursor:
+        cursor.execute(HEADS)
+        try:
+            with cursor.copy("COPY heads FROM STDIN") as copy:
+                for line in checkpoints.read():
+                    if line.trouble:
+                        report.add([("checkpoints", None, f"{line.where} {line.trouble}")])
+                        continue
+                    newest = line.cursor
+                    report.covered += len(line.heads)
+                    progress("checkpoints", report.covered, 0)
+                    for head in line.heads:
+                        copy.write_row(head)
+            cursor.execute("ANALYZE heads")
+            cursor.execute(OF_HEADS)
+            report.add(cursor.fetchall())
+            if newest:
+                cursor.execute(UNCOVERED, [newest])
+                report.add(cursor.fetchall())
+        finally:
+            cursor.execute("DROP TABLE heads")
+
+
+def against_the_chain(
+    report: Report,
+    landed: Sequence[LandedTransaction],
+    first_available_slot: int,
+    desk: TradingDesk,
+    progress: Progress,
+) -> None:
+    """Compare the orders with what landed."""
+    progress("orders and the chain", 0, 0)
+    with connection.cursor() as cursor:
+        cursor.execute(LANDED)
+        try:
+            with cursor.copy("COPY landed FROM STDIN") as copy:
+                for receipt in landed:
+                    order_id, attempt = order_of(receipt.memo)
+                    copy.write_row(
+                        (
+                            receipt.signature,
+                            receipt.slot,
+                            order_id,
+                            attempt,
+                            receipt.error,
+                            receipt.amount_out_base,
+                        )
+                    )
+            cursor.execute("ANALYZE landed")
+            cursor.execute(OF_LANDINGS)
+            report.add(cursor.fetchall())
+            cursor.execute(CONFIRMED_UNSEEN)
+            unseen = cursor.fetchall()
+        finally:
+            cursor.execute("DROP TABLE landed")
+    for start in range(0, len(unseen), MAX_SIGNATURES_PER_CALL):
+        chunk = unseen[start : start + MAX_SIGNATURES_PER_CALL]
+        receipts = desk.chain.transactions([tx_hash for _, tx_hash, _, _ in chunk])
+        for (order_id, tx_hash, amount, signed_slot), found in zip(chunk, receipts, strict=True):
+            if found is None and (signed_slot or 0) < first_available_slot:
+                report.unchecked += 1
+            elif found is None:
+                report.add([("confirmed and landed", order_id, f"{tx_hash} did not land")])
+            elif found.error or found.amount_out_base != amount:
+                detail = f"{tx_hash} landed with {found.error or found.amount_out_base}"
+                report.add([("confirmed and landed", order_id, detail)])
+
+
+def order_of(memo: str) -> tuple[uuid.UUID | None, int | None]:
+    """The order and attempt that a memo names; none for a memo that isn't ours."""
+    order_id, _, attempt = memo.partition(":")
+    try:
+        return uuid.UUID(order_id), int(attempt)
+    except ValueError:
+        return None, None

@@ -1,0 +1,253 @@
+"""The audit finds what breaks a promise, names the order, and finds nothing where nothing is broken."""
+
+import io
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.db import connection
+
+from orders import execution, inflight, intake
+from orders.audit.checks import CHECKS
+from orders.audit.run import Report, audit
+from orders.exchange import TradingDesk
+from orders.models import Account, Order
+from routing.venue import Unavailable
+from tests.factories import place
+from tests.routing.lab import ChainLab
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def nothing_in_flight() -> Iterator[None]:
+    yield
+    inflight.here.forget(inflight.here.held())
+
+
+@pytest.fixture
+def order(account: Account, desk: TradingDesk) -> Order:
+    """A confirmed order, among others in several states."""
+    orders = [place(account) for _ in range(4)]
+    for each in orders[:3]:
+        execution.execute(each.id, desk=desk)
+    intake.cancel_order(place(account).id, account_id=account.pk)
+    order = Order.objects.get(id=orders[1].id)
+    assert order.status == "confirmed"
+    return order
+
+
+def as_superuser(sql: str, **params: object) -> None:
+    """Past every trigger, as whoever owns the server can."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET session_replication_role = replica")
+        try:
+            cursor.execute(sql, params)
+        finally:
+            cursor.execute("SET session_replication_role = DEFAULT")
+
+
+def found(report: Report) -> dict[str, list[str | None]]:
+    return {
+        check: [offender.order_id for offender in offenders]
+        for check, offenders in report.offenders.items()
+        if offenders
+    }
+
+
+def test_a_sound_database_has_no_offenders(order: Order, desk: TradingDesk) -> None:
+    report = audit(desk)
+
+    assert report.ok
+    assert (report.orders, report.landed) == (5, 3)
+    assert report.events == 3 * 5 + 1 + 2
+
+
+@pytest.mark.parametrize(
+    ("damage", "checks"),
+    [
+        (
+            "UPDATE orders_orderevent SET message = 'x' WHERE order_id = %(id)s AND seq = 3",
+            {"hashes"},
+        ),
+        (
+            "UPDATE orders_orderevent SET details = '{}' WHERE order_id = %(id)s AND seq = 3",
+            {"hashes"},
+        ),
+        (
+            "UPDATE orders_orderevent SET at = at - interval '1 s' WHERE order_id = %(id)s AND seq = 1",
+            {"hashes"},
+        ),
+        ("UPDATE orders_order SET amount_in_base = 1 WHERE id = %(id)s", {"hashes"}),
+        ("UPDATE orders_order SET client_order_id = 'mine' WHERE id = %(id)s", {"hashes"}),
+        (
+            "DELETE FROM orders_orderevent WHERE order_id = %(id)s AND seq = 3",
+            {"events", "hashes"},
+        ),
+        ("DELETE FROM orders_orderevent WHERE order_id = %(id)s AND seq = 5", {"heads"}),
+        ("DELETE FROM orders_orderevent WHERE order_id = %(id)s", {"heads"}),
+        (
+            "DELETE FROM orders_order WHERE id = %(id)s",
+            {"events", "hashes", "landed and known"},
+        ),
+        ("UPDATE orders_order SET last_seq = 6 WHERE id = %(id)s", {"heads"}),
+        (
+            "UPDATE orders_order SET status = 'failed', error_code = 'X' WHERE id = %(id)s",
+            {"heads", "landed and confirmed"},
+        ),
+        (
+            "DELETE FROM orders_orderattempt WHERE order_id = %(id)s",
+            {"attempts", "landed and known"},
+        ),
+        (
+            "INSERT INTO orders_orderattempt (order_id, number, state) VALUES (%(id)s, 2, 'quoting')",
+            {"attempts", "proofs"},
+        ),
+        (
+            "UPDATE orders_orderattempt SET signature = 'x' WHERE order_id = %(id)s",
+            {"landed and known"},
+        ),
+        ("UPDATE orders_order SET tx_hash = 'x' WHERE id = %(id)s", {"confirmed and landed"}),
+        (
+            "UPDATE orders_order SET amount_out_base = 1 WHERE id = %(id)s",
+            {"confirmed and landed"},
+        ),
+    ],
+)
+def test_damage_is_found_and_the_order_named(
+    order: Order, desk: TradingDesk, damage: str, checks: set[str]
+) -> None:
+    as_superuser(damage, id=order.id)
+
+    report = audit(desk)
+
+    assert found(report).keys() == checks
+    assert {order_id for ids in found(report).values() for order_id in ids} == {str(order.id)}
+
+
+def test_an_order_that_nobody_looks_at_is_overdue(order: Order, desk: TradingDesk) -> None:
+    waiting = Order.objects.get(status="pending")
+    as_superuser(
+        "UPDATE orders_order SET due_at = due_at - interval '2 min' WHERE id = %(id)s",
+        id=waiting.id,
+    )
+
+    assert found(audit(desk)) == {"overdue": [str(waiting.id)]}
+
+
+def test_a_second_swap_of_an_order_is_found(order: Order, desk: TradingDesk, lab: ChainLab) -> None:
+    again = lab.swap_transaction(desk.chain, f"{order.id}:1", amount_in_base=2 * 10**9)  # type: ignore[arg-type]
+    desk.chain.send(again.raw)
+
+    offenders = found(audit(desk))
+
+    assert offenders["landed once"] == [str(order.id)]
+    assert offenders["landed and known"] == [str(order.id)]
+
+
+def test_a_swap_without_an_order_is_found(order: Order, desk: TradingDesk, lab: ChainLab) -> None:
+    for memo in ("00000000-0000-0000-0000-000000000001:1", "somebody else's"):
+        desk.chain.send(lab.swap_transaction(desk.chain, memo).raw)  # type: ignore[arg-type]
+
+    known = found(audit(desk))["landed and known"]
+
+    assert known == unordered(["00000000-0000-0000-0000-000000000001", None])
+
+
+def test_what_the_chain_has_forgotten_is_not_checked_and_no_offence(
+    order: Order, desk: TradingDesk, lab: ChainLab
+) -> None:
+    lab.clock.pass_slots(400)
+    assert desk.purge(10**9) == 3
+
+    report = audit(desk)
+
+    assert report.ok
+    assert report.unchecked == 3
+    assert report.as_json()["checks"][-1]["notChecked"] == 3
+
+
+def test_a_running_engine_raises_no_false_alarm(account: Account, desk: TradingDesk) -> None:
+    stop = threading.Event()
+
+    def run() -> None:
+        while not stop.is_set():
+            execution.execute(place(account).id, desk=desk)
+        connection.close()
+
+    engine = threading.Thread(target=run)
+    engine.start()
+    try:
+        reports = [audit(desk) for _ in range(15)]
+    finally:
+        stop.set()
+        engine.join()
+
+    assert [found(report) for report in reports] == [{}] * 15
+    assert reports[-1].orders > reports[0].orders
+
+
+def test_many_ranges_are_as_good_as_one(
+    order: Order, desk: TradingDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orders.audit.run.ORDERS_AT_ONCE", 2)
+    as_superuser("UPDATE orders_orderevent SET message = 'x' WHERE seq = 1")
+
+    assert len(found(audit(desk))["hashes"]) == 5
+
+
+# The command
+
+
+def run_command(desk: TradingDesk, *arguments: str) -> tuple[int, str]:
+    out = io.StringIO()
+    with patch("orders.management.commands.audit.trading_desk", lambda: desk):
+        try:
+            call_command("audit", *arguments, stdout=out)
+        except SystemExit as end:
+            return int(end.code or 0), out.getvalue()
+    return 0, out.getvalue()
+
+
+def test_the_command_says_that_all_is_well(order: Order, desk: TradingDesk) -> None:
+    code, text = run_command(desk)
+
+    assert code == 0
+    assert "5 orders, 18 events, 3 landed transactions" in text
+    assert text.count("    ok  ") == len(CHECKS)
+
+
+def test_the_command_lists_offenders_and_ends_with_1(order: Order, desk: TradingDesk) -> None:
+    as_superuser("UPDATE orders_order SET last_seq = 9 WHERE id = %(id)s", id=order.id)
+
+    code, text = run_command(desk)
+    json_code, document = run_command(desk, "--json")
+
+    assert code == json_code == 1
+    assert f"{order.id}: is confirmed at #9" in text
+    told: dict[str, Any] = json.loads(document)
+    assert told["ok"] is False
+    heads = next(check for check in told["checks"] if check["name"] == "heads")
+    assert [offender["orderId"] for offender in heads["offenders"]] == [str(order.id)]
+
+
+def test_the_command_ends_with_2_when_the_chain_is_away(order: Order, desk: TradingDesk) -> None:
+    with (
+        patch.object(desk.chain, "head", side_effect=Unavailable("RPC_ERROR", "it is down")),
+        pytest.raises(CommandError, match="The chain can't be read: it is down") as failure,
+    ):
+        run_command(desk)
+
+    assert failure.value.returncode == 2
+
+
+class unordered(list):  # type: ignore[type-arg]
+    """Equal to a list of the same items in any order."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, list) and sorted(map(str, self)) == sorted(map(str, other))
