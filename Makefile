@@ -11,10 +11,10 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 RUN := $(VENV)/.installed-run
 DEV := $(VENV)/.installed-dev
 
-.PHONY: help up demo test check bench lock clean
+.PHONY: help up demo test chaos check bench simulate lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: $(RUN) ## run the whole engine here until Ctrl-C
 	@exec $(IN_VENV)/python manage.py up
@@ -24,6 +24,9 @@ demo: $(RUN) ## run ten orders through it, and stop
 
 test: $(DEV) ## run the tests
 	@$(IN_VENV)/python -m pytest $(ARGS)
+
+chaos: $(DEV) ## kill, freeze, wipe and cut off everything under 3,000 orders
+	@exec $(IN_VENV)/python -m tests.chaos $(ARGS)
 
 check: $(DEV) ## lint, format, types, imports, migrations, deployment settings
 	$(IN_VENV)/ruff check .
@@ -39,6 +42,9 @@ check: $(DEV) ## lint, format, types, imports, migrations, deployment settings
 
 bench: $(DEV) ## measure throughput and latency
 	@exec $(IN_VENV)/python -m benchmarks $(ARGS)
+
+simulate: $(DEV) ## run 10,000 seeds of the deterministic simulation
+	@exec $(IN_VENV)/python -m tests.simulation $(ARGS)
 
 lock: $(DEV) ## pin every package anew, from pyproject.toml
 	$(call compile,requirements.txt,)

@@ -1,0 +1,147 @@
+"""Bugs to plant, so that the simulation shows that it can fail. Each is one that somebody might write."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+from unittest.mock import patch
+
+from django.db import transaction
+
+from orders import execution, intake, journal, leases, settlement, stream
+from orders.exchange import TradingDesk
+from orders.inflight import InFlight, Sent
+from orders.journal import AttemptChange, Transition
+from orders.lifecycle import AttemptState, Status
+from orders.models import Order
+from orders.quoting import swap_of
+from orders.settlement import Dead
+from routing.transaction import build_swap
+
+Patch = Any
+
+
+def drop_the_fence() -> Patch:
+    """Whoever comes back late writes all the same, if nobody else has written yet."""
+    record = journal.record
+
+    def unfenced(transitions: Sequence[Transition]) -> Any:
+        return record([replace(transition, fence=None) for transition in transitions])
+
+    return patch.object(journal, "record", unfenced)
+
+
+def rebuild_instead_of_resend() -> Patch:
+    """A worker that takes over signs the swap anew, on a fresh blockhash."""
+    resume = execution.resume
+
+    def rebuild(order: Order, desk: TradingDesk) -> Sent:
+        sent, attempt = resume(order, desk), order.attempts.get(number=order.attempt)
+        if order.claims <= 1 and order.fence == 1:
+            return sent
+        instruction = desk.venues[attempt.venue].instruction(
+            pool=attempt.pool,
+            swap=swap_of(order),
+            min_amount_out_base=int(attempt.min_amount_out_base or 0),
+            owner=desk.signer.pubkey(),
+        )
+        memo, blockhash = f"{order.id}:{order.attempt}", desk.chain.latest_blockhash().blockhash
+        built = build_swap(instruction, memo=memo, blockhash=blockhash, signer=desk.signer)
+        return replace(sent, signed_bytes=built.raw)
+
+    return patch.object(execution, "resume", rebuild)
+
+
+def retry_without_proof() -> Patch:
+    """An expired transaction that a node doesn't know is called dead, whatever that node could know."""
+
+    def dead(sent: Sent, *_: Any) -> Dead:
+        return Dead(code="EXPIRED", proof={"kind": "none"})
+
+    return patch.object(settlement, "_of_absence", dead)
+
+
+def silence_is_death() -> Patch:
+    """A chain that doesn't answer is taken for a swap that didn't land."""
+
+    def dead(sent: Sent, now: float) -> Any:
+        return Dead(code="EXPIRED", proof={"kind": "none"})
+
+    return patch.object(settlement, "_unanswered", dead)
+
+
+def publish_before_commit() -> Patch:
+    """Events are announced while their transaction is open."""
+    execute = journal._execute
+
+    def announce_first(sql: str, params: list[Any]) -> Any:
+        with transaction.atomic():
+            events = execute(sql, params)
+            stream.publish(list(events.values()))
+        return events
+
+    return patch.object(journal, "_execute", announce_first)
+
+
+def forget_to_renew_leases() -> Patch:
+    """Only orders that a thread works on keep their lease, not those that wait for the chain."""
+    held = InFlight.held
+
+    def running_only(self: InFlight) -> Any:
+        return [lease for lease in held(self) if lease[0] in self._running]
+
+    return patch.object(InFlight, "held", running_only)
+
+
+def cancel_after_commit() -> Patch:
+    """A submitted order is cancelled like one that sent nothing."""
+
+    def cancel(order: Order) -> Transition:
+        ended = AttemptChange(state=AttemptState.DEAD, proof={"kind": "none"})
+        return Transition.of(
+            order,
+            fenced=False,
+            status=Status.CANCELLED,
+            message="Cancelled.",
+            due_in_s=None,
+            attempt=ended if order.status == Status.SUBMITTED else None,
+        )
+
+    return patch.object(intake, "_cancel", cancel)
+
+
+def claim_what_is_not_due() -> Patch:
+    """A hint is enough to take an order, whoever has it."""
+    greedy = leases.CLAIM.replace("due_at <= engine_now()", "due_at IS NOT NULL")
+    return patch.object(leases, "CLAIM", greedy)
+
+
+def sweep_nothing() -> Patch:
+    """Whoever lost its hint waits for ever."""
+    return patch.object(leases, "take_due", lambda **_: [])
+
+
+BUGS: dict[str, Callable[[], Patch]] = {
+    bug.__name__: bug
+    for bug in (
+        drop_the_fence,
+        rebuild_instead_of_resend,
+        retry_without_proof,
+        silence_is_death,
+        publish_before_commit,
+        forget_to_renew_leases,
+        cancel_after_commit,
+        claim_what_is_not_due,
+        sweep_nothing,
+    )
+}
+
+
+@contextmanager
+def planted(name: str) -> Iterator[None]:
+    """The engine with this bug; as it is for an empty name."""
+    if not name:
+        yield
+        return
+    with BUGS[name]():
+        yield
