@@ -46,13 +46,14 @@ def execute(
     Raises RetryDue when another attempt comes after a back-off. An order that waits for the chain is left to the pulse,
     which finds it in `held`: this process's, unless said otherwise.
     """
+    desk, held = desk or trading_desk(), held or inflight.here
+    held_since = desk.monotonic()
     order = leases.claim(order_id, holder=HOLDER)
     if order is None:
         return
-    desk, held = desk or trading_desk(), held or inflight.here
     try:
         with held.running((order.id, order.fence)):
-            sent = advance(order, desk=desk)
+            sent = advance(order, desk=desk, held_since=held_since)
             if sent is None:
                 return
             settlement.send(sent, desk=desk)
@@ -64,17 +65,21 @@ def execute(
         raise RetryDue(f"Order {order_id} has another attempt coming.")
 
 
-def advance(order: Order, *, desk: TradingDesk) -> Sent | None:
+def advance(order: Order, *, desk: TradingDesk, held_since: float) -> Sent | None:
     """Run the steps that fit; answer the transaction to send, or None when the order is final.
 
-    Raises LostRace, and RetryDue after writing a back-off.
+    `held_since` is the desk's monotonic time just before the claim. Raises LostRace, and RetryDue after writing a
+    back-off.
     """
     if order.claims > MAX_FRUITLESS_CLAIMS and order.status in UNSENT:
         stuck = f"{MAX_FRUITLESS_CLAIMS} workers in a row took this order up and none moved it on."
         order = _give_up(order, Rejected("STUCK", stuck))
     while not order.is_final:
         if order.status == Status.SUBMITTED:
-            return resume(order, desk)
+            return resume(order, desk, held_since=held_since)
+        held_since = (
+            desk.monotonic()
+        )  # what the step writes extends the lease, from here at the least
         try:
             order = STEPS[Status(order.status)](order, desk)
         except RoutingError as error:
@@ -172,8 +177,11 @@ STEPS: dict[Status, Callable[[Order, TradingDesk], Order]] = {
 }
 
 
-def resume(order: Order, desk: TradingDesk) -> Sent:
-    """The stored transaction of a submitted order, as its (new) holder sends it and asks for it."""
+def resume(order: Order, desk: TradingDesk, *, held_since: float) -> Sent:
+    """The stored transaction of a submitted order, as its (new) holder sends it and asks for it.
+
+    `held_since` is from before the lease was taken or extended: whoever sleeps in between must not think it longer.
+    """
     attempt = OrderAttempt.objects.get(order=order, number=order.attempt)
     return Sent(
         order_id=order.id,
@@ -187,7 +195,7 @@ def resume(order: Order, desk: TradingDesk) -> Sent:
         last_valid_block_height=attempt.last_valid_block_height or 0,
         genesis_hash=attempt.genesis_hash,
         signed_slot=attempt.signed_slot or 0,
-        lease_until=desk.monotonic() + settings.LEASE_S,
+        lease_until=held_since + settings.LEASE_S,
         answered_at=desk.monotonic(),
         in_doubt=order.in_doubt_since is not None,
     )

@@ -77,15 +77,20 @@ class InFlight:
             return [sent for sent in self._waiting.values() if sent.ask_at <= now]
 
     def held(self) -> list[Held]:
-        """Every lease that this process should renew: not those of threads that hang."""
+        """Every lease that this process should renew."""
+        running = self.running_now()
+        with self._lock:
+            return [*running, *(sent.held for sent in self._waiting.values())]
+
+    def running_now(self) -> list[Held]:
+        """The leases of orders that a thread works on: not those of threads that hang."""
         too_long_ago = self.monotonic() - LONGEST_RUN_S
         with self._lock:
-            running = [
+            return [
                 (order_id, fence)
                 for order_id, (fence, since) in self._running.items()
                 if since > too_long_ago
             ]
-            return [*running, *(sent.held for sent in self._waiting.values())]
 
     def renewed(self, order_ids: Container[UUID], *, until: float) -> None:
         """These leases end later now."""

@@ -8,7 +8,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from uuid import UUID
 
 from django.conf import settings
@@ -18,13 +18,19 @@ from config.postgres.patience import answering_within
 from orders import execution, inflight, leases, observe, settlement, tasks
 from orders.exchange import TradingDesk, trading_desk
 from orders.inflight import InFlight
+from orders.leases import Held
 from orders.retries import RetryDue
 
 ASK_EVERY_S = 0.2
 # A hint that nobody acted on by then may have died with the worker that had reserved it.
 HINT_LOST_AFTER_S = 2.0
 
-# For each half of stopping: waiting for the loops, and giving the leases back.
+# After a hint that failed, none is tried for so long: a Redis that is stuck would cost each its time-out.
+REDIS_PAUSE_S = 5.0
+# What waits for the chain is renewed while it is asked for. Asking that hangs lets others take over.
+LONGEST_ASK_S = 60.0
+
+# For each half of stopping: waiting for the threads, and giving the leases back.
 STOP_S = 2.0
 
 
@@ -41,6 +47,8 @@ class Pulse:
             settings.WORKER_CONCURRENCY, thread_name_prefix="pulse-execute"
         )
         self._own: list[Future[None]] = []
+        self._asking_since: float | None = None
+        self._no_hints_until = float("-inf")
 
     def start(self) -> None:
         for beat, interval_s in (
@@ -59,8 +67,9 @@ class Pulse:
     def stop(self) -> None:
         """Hand over what is still held: due at once, for whoever claims it."""
         self._stopping.set()
-        self._own_threads.shutdown(cancel_futures=True)
+        self._own_threads.shutdown(wait=False, cancel_futures=True)
         join_until = time.monotonic() + STOP_S
+        wait(self._own, timeout=STOP_S)
         for thread in self._threads:
             thread.join(timeout=max(0.0, join_until - time.monotonic()))
         try:
@@ -77,7 +86,11 @@ class Pulse:
         waiting = self._held.waiting()
         if not waiting:
             return
-        settled = settlement.settle(waiting, desk=self._desk or trading_desk())
+        self._asking_since = self._held.monotonic()
+        try:
+            settled = settlement.settle(waiting, desk=self._desk or trading_desk())
+        finally:
+            self._asking_since = None
         still = {sent.held for sent in settled.waiting}
         self._held.forget(sent.held for sent in waiting if sent.held not in still)
         for order_id, delay_s in settled.retries:
@@ -85,7 +98,7 @@ class Pulse:
 
     def renew(self) -> None:
         """Extend every lease that this process holds; let go of those that it lost."""
-        held, until = self._held.held(), self._held.monotonic() + settings.LEASE_S
+        held, until = self._renewable(), self._held.monotonic() + settings.LEASE_S
         kept = leases.renew(held)
         self._held.renewed(kept, until=until)
         # What is no longer held by now has come to its end in the meantime.
@@ -95,11 +108,22 @@ class Pulse:
             self._held.forget(lost)
             observe.lease_lost(order_ids=[order_id for order_id, _ in lost])
 
+    def _renewable(self) -> list[Held]:
+        since = self._asking_since
+        hangs = since is not None and self._held.monotonic() - since > LONGEST_ASK_S
+        return self._held.running_now() if hangs else self._held.held()
+
     def sweep(self) -> None:
         """Find orders that are due and that nobody took up: hint them; execute here what no hint moves."""
+        while self._sweep_a_batch() and not self._stopping.is_set():
+            pass
+
+    def _sweep_a_batch(self) -> bool:
+        """Whether there may be more."""
         self._own = [future for future in self._own if not future.done()]
+        limit = settings.WORKER_CONCURRENCY * 10 - len(self._own)
         due = leases.take_due(
-            limit=settings.WORKER_CONCURRENCY * 10 - len(self._own),
+            limit=limit,
             grace_s=settings.SWEEP_INTERVAL_S / 2,
             rehint_s=HINT_LOST_AFTER_S,
         )
@@ -110,11 +134,15 @@ class Pulse:
                 self._own.append(self._own_threads.submit(self._execute, order_id))
         if due:
             observe.swept(due=len(due), hinted=not redis_away)
+        return 0 < limit == len(due)
 
     def _hint(self, order_id: UUID, *, after_s: float = 0.0) -> bool:
+        if self._held.monotonic() < self._no_hints_until:
+            return False
         try:
             tasks.hint(order_id, after_s=after_s)
         except tasks.BROKER_AWAY as error:
+            self._no_hints_until = self._held.monotonic() + REDIS_PAUSE_S
             observe.hint_failed(error=error)
             return False
         return True

@@ -82,13 +82,14 @@ def settle(desk: TradingDesk, done: Reconciled, *, sleep: Callable[[float], None
     left = set(Order.objects.filter(status=Status.SUBMITTED).values_list("id", flat=True))
     while left:
         for order_id in sorted(left):
+            held_since = desk.monotonic()
             order = leases.claim(order_id, holder=HOLDER)
             if order is None:
                 continue  # the lease of a worker of back then: it ends by itself
             left.discard(order_id)
             if order.status != Status.SUBMITTED:
                 continue
-            sent = execution.resume(order, desk)
+            sent = execution.resume(order, desk, held_since=held_since)
             waiting = settlement.settle([sent], desk=desk).waiting
             if waiting:
                 leases.release([each.held for each in waiting])
@@ -164,7 +165,8 @@ def adopt(order: Order, receipt: LandedTransaction, desk: TradingDesk) -> None:
         ),
         tx_hash=receipt.signature,
     )
-    settlement.settle([execution.resume(order, desk)], desk=desk)
+    sent = execution.resume(order, desk, held_since=desk.monotonic())
+    settlement.settle([sent], desk=desk)
 
 
 def _at_attempt(order: Order, number: int, receipt: LandedTransaction) -> Order:

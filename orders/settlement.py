@@ -56,10 +56,14 @@ class Dead:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """`doubt` says why waiting alone won't settle it; None while it still may land."""
+    """`doubt` says why waiting alone won't settle it; None while it still may land.
+
+    `heard` is False when nobody answered: that is no news, and ends no doubt.
+    """
 
     doubt: str | None = None
     can_land: bool = False
+    heard: bool = True
 
 
 Verdict = Landed | Dead | Unknown
@@ -127,9 +131,12 @@ def _ask(sents: Sequence[Sent], desk: TradingDesk) -> list[Verdict]:
 
 def _unanswered(sent: Sent, now: float) -> Unknown:
     silent_s = now - sent.answered_at
-    if silent_s < DOUBT_AFTER_SILENCE_S:
-        return Unknown(can_land=True)
-    return Unknown(doubt=f"The chain has not answered for {silent_s:.0f} s.", can_land=True)
+    doubt = f"The chain has not answered for {silent_s:.0f} s."
+    return Unknown(
+        doubt=doubt if silent_s >= DOUBT_AFTER_SILENCE_S else None,
+        can_land=sent.can_land,
+        heard=False,
+    )
 
 
 def _verdicts(sents: Sequence[Sent], desk: TradingDesk) -> Iterator[tuple[str, Verdict]]:
@@ -231,13 +238,13 @@ def _write(verdicts: Sequence[tuple[Sent, Verdict]], settled: Settled, *, now: f
             case Unknown(doubt=str(doubt)) if not sent.in_doubt:
                 observe.in_doubt(order_id=sent.order_id, attempt=sent.attempt, reason=doubt)
                 news.append((sent, _doubted(sent, doubt)))
-            case Unknown(doubt=None, can_land=True) if sent.in_doubt:
+            case Unknown(doubt=None, can_land=True, heard=True) if sent.in_doubt:
                 news.append((sent, _out_of_doubt(sent)))
             case Unknown():
                 settled.waiting.append(sent)
         if isinstance(verdict, Unknown):
             sent.can_land = verdict.can_land
-            sent.ask_at = now + ASK_AGAIN_S if verdict.doubt else now
+            sent.ask_at = now + ASK_AGAIN_S if verdict.doubt or sent.in_doubt else now
     outcomes = journal.record([transition for _, transition in news]) if news else []
     behind: list[Sent] = []
     for (sent, transition), outcome in zip(news, outcomes, strict=True):
@@ -260,13 +267,14 @@ def _still_ours(order: Order | None, sent: Sent) -> Order | None:
 
 
 def _caught_up(behind: Sequence[Sent]) -> list[Sent]:
-    """Somebody wrote in between, say a cancel request. Who still has the lease asks again, knowing the newer seq."""
+    """Somebody wrote in between, say a cancel request. Who still has the lease asks again, knowing what is new."""
     orders = {
         order.id: order for order in Order.objects.filter(id__in=[sent.order_id for sent in behind])
     }
     ours = [sent for sent in behind if _still_ours(orders.get(sent.order_id), sent)]
     for sent in ours:
-        sent.last_seq = orders[sent.order_id].last_seq
+        order = orders[sent.order_id]
+        sent.last_seq, sent.in_doubt = order.last_seq, order.in_doubt_since is not None
     return ours
 
 

@@ -225,7 +225,7 @@ def test_a_crash_between_commit_and_send_sends_the_stored_bytes(
     order = place(account)
     claimed = leases.claim(order.id, holder="died")
     assert claimed
-    stored = execution.advance(claimed, desk=desk)
+    stored = execution.advance(claimed, desk=desk, held_since=desk.monotonic())
     assert stored and node.sent == []
     become_due(order)
 
@@ -240,7 +240,7 @@ def test_a_crash_after_the_send_swaps_once(account: Account, desk: TradingDesk) 
     order = place(account)
     claimed = leases.claim(order.id, holder="died")
     assert claimed
-    sent = execution.advance(claimed, desk=desk)
+    sent = execution.advance(claimed, desk=desk, held_since=desk.monotonic())
     assert sent
     settlement.send(sent, desk=desk)
     become_due(order)
@@ -262,7 +262,7 @@ def test_a_worker_that_lost_its_lease_stops_before_it_sends(
     execute(order.id, desk=desk)
 
     with pytest.raises(LostRace):
-        execution.advance(slow, desk=desk)
+        execution.advance(slow, desk=desk, held_since=desk.monotonic())
 
     assert statuses(order) == ALL_THE_WAY
     assert len(node.sent) == 1
@@ -291,7 +291,7 @@ def test_ten_fruitless_claims_fail_the_order_as_stuck(account: Account, desk: Tr
 def test_a_submitted_order_is_never_stuck(account: Account, desk: TradingDesk) -> None:
     order = place(account)
     claimed = leases.claim(order.id, holder="died")
-    assert claimed and execution.advance(claimed, desk=desk)
+    assert claimed and execution.advance(claimed, desk=desk, held_since=desk.monotonic())
     Order.objects.filter(id=order.id).update(claims=99)
     become_due(order)
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
+from django.conf import settings
 
 from orders import execution, inflight, intake, leases, settlement
 from orders.exchange import TradingDesk
@@ -34,7 +35,7 @@ def dropped(account: Account, desk: TradingDesk) -> tuple[Sent, TradingDesk, Nod
     node.drops_sends = True
     order = leases.claim(place(account).id, holder="tests")
     assert order
-    sent = execution.advance(order, desk=desk)
+    sent = execution.advance(order, desk=desk, held_since=desk.monotonic())
     assert sent
     settlement.send(sent, desk=desk)
     return sent, desk, node
@@ -207,6 +208,54 @@ def test_an_event_and_the_order_agree_on_since_when_it_is_in_doubt(
     event = OrderEvent.objects.filter(order=sent.order_id).latest("seq")
     assert since and event.details["inDoubt"]["since"] == rfc3339(since)
     assert event.details["inDoubt"]["nextCheckAt"] > rfc3339(event.at)
+
+
+def test_silence_ends_no_doubt(
+    dropped: tuple[Sent, TradingDesk, Node], lab: ChainLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent, desk, node = dropped
+    node.first_available_slot = 10**9  # a node without history: no proof
+    lab.clock.pass_slots(FOR_EVER)
+    settlement.settle([sent], desk=desk)
+    since, node.sent = Order.objects.get().in_doubt_since, []
+
+    node.is_down = True
+    settled = settlement.settle([sent], desk=desk)
+
+    assert settled.waiting == [sent]
+    assert since is not None and Order.objects.get().in_doubt_since == since
+    assert statuses(sent.order_id)[-2:] == ["submitted", "submitted"]
+    assert node.sent == []  # and what has expired is not sent again
+
+
+def test_who_takes_over_a_doubt_in_silence_keeps_it(
+    dropped: tuple[Sent, TradingDesk, Node], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent, desk, node = dropped
+    node.is_down = True
+    with monkeypatch.context() as patience:
+        patience.setattr(settlement, "DOUBT_AFTER_SILENCE_S", 0.0)
+        settlement.settle([sent], desk=desk)
+    leases.release([sent.held])
+
+    execution.execute(sent.order_id, desk=desk)
+
+    assert statuses(sent.order_id).count("submitted") == 2
+    assert Order.objects.get().in_doubt_since is not None
+
+
+def test_a_lease_is_counted_from_before_it_was_taken(account: Account, desk: TradingDesk) -> None:
+    held_since = desk.monotonic()
+    order = leases.claim(place(account).id, holder="tests")
+    assert order
+    now = iter(range(10**9))
+    sleepy = replace(
+        desk, monotonic=lambda: held_since + next(now)
+    )  # a second goes by at each look
+
+    sent = execution.advance(order, desk=sleepy, held_since=held_since)
+
+    assert sent and sent.lease_until < sleepy.monotonic() - 1 + settings.LEASE_S
 
 
 def test_a_worker_that_slept_past_its_lease_sends_nothing(

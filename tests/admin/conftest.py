@@ -47,7 +47,7 @@ def dropped(account: Account, desk: TradingDesk) -> Sent:
     node.drops_sends = True
     order = leases.claim(place(account).id, holder="tests")
     assert order
-    sent = execution.advance(order, desk=desk)
+    sent = execution.advance(order, desk=desk, held_since=desk.monotonic())
     assert sent
     return sent
 

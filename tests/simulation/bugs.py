@@ -35,8 +35,9 @@ def rebuild_instead_of_resend() -> Patch:
     """A worker that takes over signs the swap anew, on a fresh blockhash."""
     resume = execution.resume
 
-    def rebuild(order: Order, desk: TradingDesk) -> Sent:
-        sent, attempt = resume(order, desk), order.attempts.get(number=order.attempt)
+    def rebuild(order: Order, desk: TradingDesk, **held: float) -> Sent:
+        sent = resume(order, desk, **held)
+        attempt = order.attempts.get(number=order.attempt)
         if order.claims <= 1 and order.fence == 1:
             return sent
         instruction = desk.venues[attempt.venue].instruction(
