@@ -177,6 +177,8 @@ if DATABASE_URL:
         "connect_timeout": 2,
         # A server that vanished from the network; one that is there and says nothing is PatientConnection's.
         "tcp_user_timeout": 5_000,
+        # After a failover, a standby is no server of ours.
+        "target_session_attrs": "read-write",
         "keepalives_idle": 5,
         "pool": {
             "connection_class": PatientConnection,

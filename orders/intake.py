@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from django.conf import settings
 from django.db import OperationalError, transaction
 
 from orders import journal, tasks
@@ -18,6 +19,10 @@ class IdempotencyConflict(Exception):
 
 class AlreadyFinal(Exception):
     """The order has ended; there is nothing to cancel."""
+
+
+class Halted(Exception):
+    """Nobody knows yet what a restored database has forgotten: the order may have swapped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,7 @@ def _wish(order: Order | NewOrder) -> Sequence[object]:
 def cancel_order(order_id: UUID, *, account_id: int) -> Order:
     """Cancel at once while nothing is committed to; afterwards ask for it, and the stream tells who won.
 
-    Raises Order.DoesNotExist (also for somebody else's) and AlreadyFinal. Safe to repeat.
+    Raises Order.DoesNotExist (also for somebody else's), AlreadyFinal and Halted. Safe to repeat.
     """
     with transaction.atomic():
         # Locked, so that no worker moves the order on meanwhile: one try is enough.
@@ -70,6 +75,8 @@ def cancel_order(order_id: UUID, *, account_id: int) -> Order:
             raise AlreadyFinal(f"The order is {order.status} already.")
         if order.is_final or order.cancel_requested_at:
             return order
+        if order.status in UNSENT and settings.EXECUTION == "halted":
+            raise Halted("Execution is halted, so it can't be known that nothing was sent yet.")
         (outcome,) = journal.record([_cancel(order)])
         if isinstance(outcome, Refused):
             raise outcome.error

@@ -192,6 +192,9 @@ CANCEL: dict[str, Any] = {
         409: problem("The order has ended already."),
         **UNKNOWN_ORDER,
         **REFUSED,
+        503: problem(
+            "The database can't be reached, or execution is halted after a restore (`EXECUTION_HALTED`)."
+        ),
     },
 }
 STREAM_TICKET: dict[str, Any] = {

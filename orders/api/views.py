@@ -89,6 +89,8 @@ class CancelView(APIView):
             order = intake.cancel_order(order.id, account_id=account_of(request).id)
         except intake.AlreadyFinal as error:
             raise Problem(409, "ALREADY_FINAL", str(error)) from error
+        except intake.Halted as error:
+            raise Problem(503, "EXECUTION_HALTED", str(error), retryable=True) from error
         return Response(order_as_json(order), status=202)
 
 
