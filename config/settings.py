@@ -242,7 +242,7 @@ MAX_ORDER_AMOUNT = env.decimal("MAX_ORDER_AMOUNT", Decimal(1_000_000_000))
 ORDER_RATE_LIMIT = rate("ORDER_RATE_LIMIT", "6000/min")
 STREAM_TICKET_S = env.int("STREAM_TICKET_S", 30, validate=validate.Range(min=1))
 SIGNER_KEYPAIR = env.str("SIGNER_KEYPAIR", "")
-# Where workers keep signed checkpoints of the log, and the key that signs them (made there if missing).
+# Where workers keep signed checkpoints of the log, and the key that signs them (made with the first one).
 CHECKPOINT_DIR = Path(env.str("CHECKPOINT_DIR", "") or DATA_DIR / "checkpoints")
 CHECKPOINT_KEY_FILE = Path(env.str("CHECKPOINT_KEY_FILE", "") or DATA_DIR / "checkpoint-key.json")
 

@@ -94,3 +94,16 @@ def socket_failed(*, error: Exception) -> None:
 
 def request_failed(*, path: str, error: BaseException) -> None:
     log.error("api.failed", path=path, exc_info=error)
+
+
+def checkpoint_written(*, n: int, digest: str, heads: int) -> None:
+    """Kept elsewhere, these lines show that the newest checkpoints were cut off: their files can't."""
+    log.info("checkpoint.written", n=n, hash=digest, heads=heads)
+
+
+def log_broken_off(*, n: int) -> None:
+    log.error(
+        "checkpoint.log_broken_off",
+        n=n,
+        note="The database no longer says what this checkpoint says: restored (run reconcile), or changed by hand.",
+    )

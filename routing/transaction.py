@@ -58,7 +58,7 @@ def load_signer(keypair: str | None, *, fallback: Path) -> Keypair:
     except ValueError:
         pass  # a path, then
     try:
-        return _read_signer(Path(keypair))
+        return read_signer(Path(keypair))
     except ValueError:
         # Not even the path: it might be a mistyped secret.
         sentence = "the signer's keypair is neither a keypair file nor a base58 keypair"
@@ -72,7 +72,7 @@ def create_signer(path: Path) -> Keypair:
     creating the file itself with O_EXCL would let the loser of the race read half a key.
     """
     if path.exists():
-        return _read_signer(path)
+        return read_signer(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -85,15 +85,18 @@ def create_signer(path: Path) -> Keypair:
             os.link(draft, path)
     finally:
         draft.unlink()
-    return _read_signer(path)
+    return read_signer(path)
 
 
-def _read_signer(path: Path) -> Keypair:
+def read_signer(path: Path) -> Keypair:
+    """The key in a file that must be there. Raises `ValueError` with a sentence that doesn't repeat what it holds."""
     try:
         numbers = json.loads(path.read_text())
         secret = bytes(numbers) if isinstance(numbers, list) else b""
         if len(secret) == _KEYPAIR_BYTES:
             return Keypair.from_bytes(secret)
+    except FileNotFoundError:
+        raise ValueError(f"{path} does not exist") from None
     except (OSError, TypeError, ValueError):
         pass  # the sentence below says it, without what the file holds
     raise ValueError(f"{path} is not a Solana keypair file (a JSON array of 64 bytes)")

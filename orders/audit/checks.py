@@ -119,7 +119,7 @@ FROM heads h LEFT JOIN orders_orderevent e ON e.order_id = h.order_id AND e.seq 
 WHERE encode(e.hash, 'hex') IS DISTINCT FROM h.hash
 """
 
-# Long after a checkpoint was due: beat is dead, or somebody cut the last ones off.
+# Long after a checkpoint was due: beat is dead, the log no longer says what was signed, or checkpoints were removed.
 UNCOVERED = """
 SELECT 'checkpoints', NULL::uuid, format('%%s events up to %%s are in no checkpoint', count(*), max(at))
 FROM orders_orderevent WHERE id > %s AND at < engine_now() - interval '10 min' HAVING count(*) > 0

@@ -15,7 +15,7 @@ from typing import Any
 
 from django.db import connection
 
-from orders import checkpoints
+from orders import checkpoint_log
 from orders.audit.checks import (
     CHECKS,
     CONFIRMED_UNSEEN,
@@ -46,7 +46,10 @@ class Offender:
 
 @dataclass(slots=True)
 class Report:
-    """`covered` counts the heads in checkpoints, `unchecked` confirmed orders older than the chain's history."""
+    """`covered` counts the heads in checkpoints, `unchecked` confirmed orders older than the chain's history.
+
+    `newest` is the last checkpoint that can be trusted.
+    """
 
     checked_at: datetime
     orders: int = 0
@@ -54,6 +57,7 @@ class Report:
     landed: int = 0
     covered: int = 0
     unchecked: int = 0
+    newest: checkpoint_log.Line = checkpoint_log.BEGINNING
     offenders: dict[str, list[Offender]] = field(default_factory=lambda: defaultdict(list))
 
     @property
@@ -65,7 +69,10 @@ class Report:
             self.offenders[check].append(Offender(str(order_id) if order_id else None, detail))
 
     def as_json(self) -> dict[str, Any]:
-        """`{ok, checkedAt, orders, events, landed, covered, checks: [{name, what, offenders, notChecked}]}`."""
+        """`{ok, checkedAt, orders, events, landed, covered, newestCheckpoint: {n, hash}, checks: […]}`.
+
+        A check is `{name, what, offenders, notChecked}`.
+        """
         return {
             "ok": self.ok,
             "checkedAt": self.checked_at.isoformat(),
@@ -73,6 +80,7 @@ class Report:
             "events": self.events,
             "landed": self.landed,
             "covered": self.covered,
+            "newestCheckpoint": {"n": self.newest.n, "hash": self.newest.digest},
             "checks": [
                 {
                     "name": name,
@@ -169,16 +177,20 @@ def in_snapshot(name: str, bounds: tuple[uuid.UUID, uuid.UUID]) -> list[Any]:
 
 def against_checkpoints(report: Report, progress: Progress) -> None:
     """Compare the log with what was signed of it."""
-    newest = 0
+    try:
+        lines = checkpoint_log.read()
+    except checkpoint_log.NoKey as error:
+        report.add([("checkpoints", None, f"can't be checked: {error}")])
+        return
     with connection.cursor() as cursor:
         cursor.execute(HEADS)
         try:
             with cursor.copy("COPY heads FROM STDIN") as copy:
-                for line in checkpoints.read():
+                for line in lines:
                     if line.trouble:
                         report.add([("checkpoints", None, f"{line.where} {line.trouble}")])
                         continue
-                    newest = line.cursor
+                    report.newest = line
                     report.covered += len(line.heads)
                     progress("checkpoints", report.covered, 0)
                     for head in line.heads:
@@ -186,9 +198,8 @@ def against_checkpoints(report: Report, progress: Progress) -> None:
             cursor.execute("ANALYZE heads")
             cursor.execute(OF_HEADS)
             report.add(cursor.fetchall())
-            if newest:
-                cursor.execute(UNCOVERED, [newest])
-                report.add(cursor.fetchall())
+            cursor.execute(UNCOVERED, [report.newest.cursor])
+            report.add(cursor.fetchall())
         finally:
             cursor.execute("DROP TABLE heads")
 
