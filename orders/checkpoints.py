@@ -1,7 +1,7 @@
 """Signs what the log says, outside the database: whoever rewrites history there can't rewrite it here.
 
 A checkpoint holds the heads (order, seq, hash) of the orders whose events are new. A log that no longer says what was
-signed last is not signed again.
+signed last is not signed again: a restored one goes on once `acknowledge_restore()` has said so, for all to read.
 """
 
 from collections.abc import Iterator
@@ -47,6 +47,29 @@ def write(*, now: datetime | None = None) -> int:
     """
     with checkpoint_log.alone(wait=False) as alone:
         return _write_new(now or datetime.now(UTC)) if alone else 0
+
+
+def acknowledge_restore(*, now: datetime | None = None) -> int | None:
+    """Sign that the database has forgotten what the last checkpoints say, and go on from the last that still stands.
+
+    Answers the id of the last event that one covers; None, and nothing is written, if the log says all that was
+    signed last. Safe to repeat. Raises NoKey.
+    """
+    with checkpoint_log.alone(wait=True):
+        signed = checkpoint_log.in_force()
+        last = next(signed, None)
+        if last is None or _stands(last):
+            return None
+        kept = next((line for line in signed if _stands(line)), checkpoint_log.BEGINNING)
+        checkpoint_log.append(
+            checkpoint_log.newest(),
+            at=now or datetime.now(UTC),
+            settled=kept.settled,
+            cursor=kept.cursor,
+            heads=[],
+            restored_to=kept.n,
+        )
+        return kept.cursor
 
 
 def _write_new(now: datetime) -> int:

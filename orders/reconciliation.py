@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.conf import settings
 
-from orders import execution, journal, leases, settlement
+from orders import checkpoints, execution, journal, leases, settlement
 from orders.audit.run import history, order_of
 from orders.exchange import TradingDesk
 from orders.journal import AttemptChange, Refused, Transition
@@ -36,6 +36,9 @@ class Reconciled:
     in_doubt: list[UUID] = field(default_factory=list)
     unknown: list[LandedTransaction] = field(default_factory=list)
     contradictions: list[str] = field(default_factory=list)
+    signed_up_to: int | None = (
+        None  # the last event that checkpoints still cover, if some of them were forgotten
+    )
 
     @property
     def ok(self) -> bool:
@@ -54,7 +57,7 @@ def reconcile(
 ) -> Reconciled:
     """Settle what was sent, then adopt what landed. Safe to stop at any point, and to repeat.
 
-    Raises Unavailable when the chain can't be asked.
+    Raises Unavailable when the chain can't be asked, NoKey when checkpoints can't be read or signed.
     """
     done = Reconciled()
     wait_for_finality(desk, tell=tell, sleep=sleep)
@@ -66,6 +69,7 @@ def reconcile(
             adopt_all(order_id, receipts, desk, done)
         except Contradiction as contradiction:
             done.contradictions.append(str(contradiction))
+    done.signed_up_to = checkpoints.acknowledge_restore()
     return done
 
 

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from unittest.mock import patch
 
 import pytest
@@ -22,6 +23,7 @@ from tests.routing.lab import ChainLab
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+BACKUPS = count()
 TABLES = ("orders_order", "orders_orderattempt", "orders_orderevent")
 CONFIRMED = ["pending", "routing", "building", "submitted", "confirmed"]
 
@@ -29,17 +31,18 @@ CONFIRMED = ["pending", "routing", "building", "submitted", "confirmed"]
 @contextmanager
 def restored_afterwards() -> Iterator[None]:
     """What happens inside is forgotten by the database, as by one that is restored; the chain goes on."""
+    backup = f"backup_{next(BACKUPS)}"
     with connection.cursor() as cursor:
         for table in TABLES:
-            cursor.execute(f"CREATE TABLE backup_{table} AS TABLE {table}")
+            cursor.execute(f"CREATE TABLE {backup}_{table} AS TABLE {table}")
     yield
     inflight.here.forget(inflight.here.held())
     with connection.cursor() as cursor:
         cursor.execute("SET session_replication_role = replica")
         cursor.execute(f"TRUNCATE {', '.join(TABLES)}")
         for table in TABLES:
-            cursor.execute(f"INSERT INTO {table} OVERRIDING SYSTEM VALUE TABLE backup_{table}")
-            cursor.execute(f"DROP TABLE backup_{table}")
+            cursor.execute(f"INSERT INTO {table} OVERRIDING SYSTEM VALUE TABLE {backup}_{table}")
+            cursor.execute(f"DROP TABLE {backup}_{table}")
         cursor.execute("SET session_replication_role = DEFAULT")
 
 

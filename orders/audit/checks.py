@@ -111,7 +111,10 @@ WHERE o.status = 'confirmed' AND a.proof ->> 'kind' IS DISTINCT FROM 'operator'
   AND (l.error IS NULL AND l.amount_out_base = o.amount_out_base) IS NOT TRUE
 """
 
-HEADS = "CREATE TEMPORARY TABLE heads (order_id uuid, seq integer, hash text)"
+HEADS = "CREATE TEMPORARY TABLE heads (n integer, order_id uuid, seq integer, hash text)"
+
+# What was signed between the checkpoint that a restored database went back to and the one that says so.
+FORGET = "DELETE FROM heads WHERE n > %s AND n < %s"
 
 OF_HEADS = """
 SELECT 'checkpoints', h.order_id, format('#%%s is not what a checkpoint says it was', h.seq)

@@ -19,6 +19,7 @@ from orders import checkpoint_log
 from orders.audit.checks import (
     CHECKS,
     CONFIRMED_UNSEEN,
+    FORGET,
     HEADS,
     LANDED,
     OF_A_RANGE,
@@ -48,7 +49,7 @@ class Offender:
 class Report:
     """`covered` counts the heads in checkpoints, `unchecked` confirmed orders older than the chain's history.
 
-    `newest` is the last checkpoint that can be trusted.
+    `notes` are what an auditor should know and is no offence; `newest` is the last checkpoint that can be trusted.
     """
 
     checked_at: datetime
@@ -58,6 +59,7 @@ class Report:
     covered: int = 0
     unchecked: int = 0
     newest: checkpoint_log.Line = checkpoint_log.BEGINNING
+    notes: list[str] = field(default_factory=list)
     offenders: dict[str, list[Offender]] = field(default_factory=lambda: defaultdict(list))
 
     @property
@@ -69,7 +71,7 @@ class Report:
             self.offenders[check].append(Offender(str(order_id) if order_id else None, detail))
 
     def as_json(self) -> dict[str, Any]:
-        """`{ok, checkedAt, orders, events, landed, covered, newestCheckpoint: {n, hash}, checks: […]}`.
+        """`{ok, checkedAt, orders, events, landed, covered, newestCheckpoint: {n, hash}, notes, checks: […]}`.
 
         A check is `{name, what, offenders, notChecked}`.
         """
@@ -81,6 +83,7 @@ class Report:
             "landed": self.landed,
             "covered": self.covered,
             "newestCheckpoint": {"n": self.newest.n, "hash": self.newest.digest},
+            "notes": self.notes,
             "checks": [
                 {
                     "name": name,
@@ -182,6 +185,7 @@ def against_checkpoints(report: Report, progress: Progress) -> None:
     except checkpoint_log.NoKey as error:
         report.add([("checkpoints", None, f"can't be checked: {error}")])
         return
+    restores = []
     with connection.cursor() as cursor:
         cursor.execute(HEADS)
         try:
@@ -194,7 +198,16 @@ def against_checkpoints(report: Report, progress: Progress) -> None:
                     report.covered += len(line.heads)
                     progress("checkpoints", report.covered, 0)
                     for head in line.heads:
-                        copy.write_row(head)
+                        copy.write_row((line.n, *head))
+                    if line.restored_to is not None:
+                        restores.append(line)
+            for line in restores:
+                cursor.execute(FORGET, [line.restored_to, line.n])
+                report.covered -= cursor.rowcount
+                report.notes.append(
+                    f"{line.where}: the database was restored before {line.at:%Y-%m-%d %H:%M} UTC. It has forgotten "
+                    f"{cursor.rowcount:,} heads, signed after checkpoint {line.restored_to} (event {line.cursor})."
+                )
             cursor.execute("ANALYZE heads")
             cursor.execute(OF_HEADS)
             report.add(cursor.fetchall())

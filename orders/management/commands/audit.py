@@ -75,6 +75,8 @@ class Command(BaseCommand):
                 self.stdout.write(f"          {offender.order_id or 'no order'}: {offender.detail}")
             if len(offenders) > SHOWN:
                 self.stdout.write(f"          and {len(offenders) - SHOWN} more: see --json")
+        for note in report.notes:
+            self.stdout.write(self.style.WARNING(note))
         if report.newest.n:
             self.stdout.write(f"Newest checkpoint: {report.newest.n} {report.newest.digest}")
         if report.unchecked:

@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError
 from rich.console import Console
 
+from orders.checkpoint_log import NoKey
 from orders.exchange import trading_desk
 from orders.reconciliation import Reconciled, reconcile
 from routing.venue import Unavailable
@@ -17,7 +18,7 @@ class Command(BaseCommand):
     help = (
         "Teach a database that was restored from a backup what its orders did on chain since. Needs "
         "EXECUTION=halted, here and for every worker. Exits with 0 when execution may go on, with 1 when a human "
-        "must look first, with 2 when the chain or the database could not be asked. Safe to repeat."
+        "must look first, with 2 when the chain, the database or the checkpoints could not be read. Safe to repeat."
     )
 
     def handle(self, **options: Any) -> None:
@@ -30,7 +31,7 @@ class Command(BaseCommand):
         try:
             with console.status("") as status:
                 done = reconcile(trading_desk(), tell=status.update)
-        except (OperationalError, Unavailable) as error:
+        except (OperationalError, Unavailable, NoKey) as error:
             raise CommandError(f"Not finished; run it again. {error}", returncode=2) from error
         self._print(done)
         if not done.ok:
@@ -41,6 +42,10 @@ class Command(BaseCommand):
         self.stdout.write(f"{len(done.adopted)} transactions adopted from the chain")
         for receipt in done.adopted:
             self.stdout.write(f"  {receipt.memo}  {receipt.error or 'landed'}  {receipt.signature}")
+        if done.signed_up_to is not None:
+            self.stdout.write(
+                f"checkpoints go on from event {done.signed_up_to}: what they say of later ones is forgotten"
+            )
         for order_id in done.in_doubt:
             self.stdout.write(self.style.ERROR(f"{order_id} is in doubt still: run this again"))
         for receipt in done.unknown:
