@@ -4,18 +4,22 @@ Every method takes a connection from a bounded pool, runs one short piece of wor
 knows nothing of prices, delays or faults.
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
 import psycopg
-from psycopg_pool import ConnectionPool
+from psycopg_pool import ConnectionPool, PoolTimeout
 
+from routing.patience import SilentServer, giving_up_after
 from routing.simulated_schema import LANDING_LOCK
 from routing.venue import Unavailable
 
 _LANDED_AT_ONCE: Final = 1_000
+# After a silence nobody asks for this long: a caller that has waited in vain asks twice more at once.
+_LEFT_ALONE_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,7 @@ class Ledger:
             min_size=min(1, pool_size),
             max_size=pool_size,
             timeout=timeout_s,
+            connection_class=giving_up_after(timeout_s),
             # Attempts to reconnect start anew this often, instead of backing off for minutes.
             reconnect_timeout=4,
             kwargs={
@@ -95,12 +100,15 @@ class Ledger:
             name="simulated-chain",
         )
         self._is_open = False
+        self._asked_again_at = float("-inf")
 
     def _configure(self, connection: psycopg.Connection[Any]) -> None:
         connection.execute(f"SET statement_timeout = {self._timeout_ms}")
 
     @contextmanager
     def _connection(self) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+        if time.monotonic() < self._asked_again_at:
+            raise Unavailable("RPC_UNAVAILABLE", "the chain's node did not answer a moment ago")
         if not self._is_open:
             self._pool.open()
             self._is_open = True
@@ -113,8 +121,10 @@ class Ledger:
                     broken = connection.broken
         except psycopg.Error as error:
             if broken:
-                # The idle ones broke with it: replace them now, not at the cost of a failed call each.
-                self._pool.check()
+                # The idle ones broke with it: replaced unasked, since a silent server answers no question either.
+                self._pool.drain()
+            if isinstance(error, SilentServer | PoolTimeout):
+                self._asked_again_at = time.monotonic() + _LEFT_ALONE_S
             sentence = f"the chain's node does not answer ({type(error).__name__})"
             raise Unavailable("RPC_UNAVAILABLE", sentence) from error
 
