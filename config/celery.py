@@ -32,6 +32,14 @@ def start_pulse(**_: object) -> None:
         pulse.start()
 
 
+# While the pool finishes its running tasks, the pulse must begin nothing that would keep the worker longer.
+@signals.worker_shutting_down.connect
+def take_no_more(**_: object) -> None:
+    from orders import pulse
+
+    pulse.take_no_more()
+
+
 # worker_shutdown comes after the pool has finished its running tasks: what is still held is handed over then.
 @signals.worker_shutdown.connect
 def stop_pulse(**_: object) -> None:

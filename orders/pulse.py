@@ -42,6 +42,7 @@ class Pulse:
         self._desk = desk
         self._held = held or inflight.here
         self._stopping = threading.Event()
+        self._takes_more = True
         self._threads: list[threading.Thread] = []
         self._own_threads = ThreadPoolExecutor(
             settings.WORKER_CONCURRENCY, thread_name_prefix="pulse-execute"
@@ -63,6 +64,10 @@ class Pulse:
             thread.start()
             self._threads.append(thread)
         observe.pulse_started(holder=execution.HOLDER)
+
+    def take_no_more(self) -> None:
+        """What is held goes on, nothing else is begun here. A signal handler may call it."""
+        self._takes_more = False
 
     def stop(self) -> None:
         """Hand over what is still held: due at once, for whoever claims it."""
@@ -115,7 +120,7 @@ class Pulse:
 
     def sweep(self) -> None:
         """Find orders that are due and that nobody took up: hint them; execute here what no hint moves."""
-        while self._sweep_a_batch() and not self._stopping.is_set():
+        while self._takes_more and self._sweep_a_batch():
             pass
 
     def _sweep_a_batch(self) -> bool:
@@ -174,6 +179,11 @@ def start() -> None:
     global _pulse
     _pulse = Pulse()
     _pulse.start()
+
+
+def take_no_more() -> None:
+    if _pulse is not None:
+        _pulse.take_no_more()
 
 
 def stop() -> None:

@@ -1,6 +1,7 @@
 """Real workers while PostgreSQL is away, and while they are replaced under load."""
 
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -143,17 +144,18 @@ def test_workers_replaced_one_after_the_other_cost_no_order_an_attempt_or_a_leas
     assert len(released) == 2
 
 
-def test_a_worker_stops_in_time_while_postgresql_says_nothing(
-    account: Account, start_worker: Any
+@pytest.mark.parametrize("database", ["DATABASE_URL", "CHAIN_DATABASE_URL"])
+def test_a_worker_stops_in_time_while_a_database_says_nothing(
+    account: Account, start_worker: Any, database: str
 ) -> None:
-    with OutageProxy(environment()["DATABASE_URL"]) as proxy:
-        worker = start_worker(DATABASE_URL=proxy.url, MOCK_SWAP_DELAY_MS="300")
+    with OutageProxy(environment()[database]) as proxy:
+        worker = start_worker(**{database: proxy.url}, MOCK_SWAP_DELAY_MS="300")
         with Load(account) as load:
             wait_until(lambda: some_are_under_way(load.orders), what="orders under way")
             proxy.go_dark()
             begun = time.monotonic()
             worker.kill(signal.SIGTERM)
-            with suppress(TimeoutError):
+            with suppress(subprocess.TimeoutExpired):
                 worker.process.wait(STOPS_WITHIN_S * 3)
             took_s = time.monotonic() - begun
         proxy.recover()
