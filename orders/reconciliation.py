@@ -12,7 +12,8 @@ from uuid import UUID
 from django.conf import settings
 
 from orders import checkpoints, execution, journal, leases, settlement
-from orders.audit.run import history, order_of
+from orders.audit.chain import ChainReader
+from orders.audit.run import order_of
 from orders.exchange import TradingDesk
 from orders.journal import AttemptChange, Refused, Transition
 from orders.lifecycle import AttemptState, Status
@@ -22,6 +23,8 @@ from routing.chain import LandedTransaction
 
 HOLDER = "reconcile"
 ASK_EVERY_S = 1.0
+# A hiccup of the chain's nodes is no doubt: so often the same transaction is asked for.
+TRIES = 10
 FORGOTTEN = "FORGOTTEN"
 
 Tell = Callable[[str], None]
@@ -60,25 +63,31 @@ def reconcile(
     Raises Unavailable when the chain can't be asked, NoKey when checkpoints can't be read or signed.
     """
     done = Reconciled()
-    wait_for_finality(desk, tell=tell, sleep=sleep)
+    chain = ChainReader(desk, sleep)
+    final_slot = wait_for_finality(chain, tell=tell, sleep=sleep)
     tell("asking for what the backup knows to be sent")
     settle(desk, done, sleep=sleep)
     tell("reading the signer's history")
-    for order_id, receipts in unknown_by_order(desk, done):
+    for order_id, receipts in unknown_by_order(chain, up_to=final_slot):
         try:
-            adopt_all(order_id, receipts, desk, done)
+            adopt_all(order_id, receipts, desk, done, sleep=sleep)
         except Contradiction as contradiction:
             done.contradictions.append(str(contradiction))
     done.signed_up_to = checkpoints.acknowledge_restore()
     return done
 
 
-def wait_for_finality(desk: TradingDesk, *, tell: Tell, sleep: Callable[[float], None]) -> None:
-    """Until whatever was signed before now has landed for good, or never will."""
-    limit = desk.chain.latest_blockhash().last_valid_block_height
-    while (height := desk.chain.head().finalized_block_height) <= limit:
-        tell(f"waiting for what may still land: {limit + 1 - height} blocks to go")
+def wait_for_finality(chain: ChainReader, *, tell: Tell, sleep: Callable[[float], None]) -> int:
+    """Until whatever was signed before now has landed for good, or never will. Answers the slot that is final by then.
+
+    What lands is in the history of nodes that have come to that slot, and perhaps of no other.
+    """
+    limit = chain.blockhash(not_before=chain.head().slot).last_valid_block_height
+    while (head := chain.head()).finalized_block_height <= limit:
+        left = limit + 1 - head.finalized_block_height
+        tell(f"waiting for what may still land: {left} blocks to go")
         sleep(ASK_EVERY_S)
+    return head.finalized_slot
 
 
 def settle(desk: TradingDesk, done: Reconciled, *, sleep: Callable[[float], None]) -> None:
@@ -86,30 +95,39 @@ def settle(desk: TradingDesk, done: Reconciled, *, sleep: Callable[[float], None
     left = set(Order.objects.filter(status=Status.SUBMITTED).values_list("id", flat=True))
     while left:
         for order_id in sorted(left):
-            held_since = desk.monotonic()
             order = leases.claim(order_id, holder=HOLDER)
             if order is None:
                 continue  # the lease of a worker of back then: it ends by itself
             left.discard(order_id)
             if order.status != Status.SUBMITTED:
                 continue
-            sent = execution.resume(order, desk, held_since=held_since)
-            waiting = settlement.settle([sent], desk=desk).waiting
-            if waiting:
-                leases.release([each.held for each in waiting])
-                done.in_doubt.append(order_id)
-            else:
+            if is_settled(order, desk, sleep=sleep):
                 done.settled.append(order_id)
+            else:
+                done.in_doubt.append(order_id)
         if left:
             sleep(ASK_EVERY_S)
 
 
+def is_settled(order: Order, desk: TradingDesk, *, sleep: Callable[[float], None]) -> bool:
+    """Ask for the order's transaction until its fate is known; after some tries give the order back."""
+    # Whatever is asked for here can't land any more: nothing is sent, whoever has the lease.
+    waiting = [execution.resume(order, desk, held_since=desk.monotonic())]
+    for _ in range(TRIES):
+        waiting = settlement.settle(waiting, desk=desk).waiting
+        if not waiting:
+            return True
+        sleep(ASK_EVERY_S)
+    leases.release([each.held for each in waiting])
+    return False
+
+
 def unknown_by_order(
-    desk: TradingDesk, done: Reconciled
+    chain: ChainReader, *, up_to: int
 ) -> Iterator[tuple[UUID, list[LandedTransaction]]]:
     """What landed and is no attempt here, by order, the earliest attempt first."""
     by_order: defaultdict[UUID, list[LandedTransaction]] = defaultdict(list)
-    receipts = list(history(desk, lambda *_: None))
+    receipts = list(chain.history(up_to=up_to))
     known = set(OrderAttempt.objects.values_list("signature", flat=True))
     for receipt in receipts:
         order_id, _ = order_of(receipt.memo)
@@ -124,7 +142,12 @@ def attempt_of(receipt: LandedTransaction) -> int:
 
 
 def adopt_all(
-    order_id: UUID, receipts: list[LandedTransaction], desk: TradingDesk, done: Reconciled
+    order_id: UUID,
+    receipts: list[LandedTransaction],
+    desk: TradingDesk,
+    done: Reconciled,
+    *,
+    sleep: Callable[[float], None],
 ) -> None:
     """Walk the order to where the chain says that it came."""
     for receipt in receipts:
@@ -132,12 +155,15 @@ def adopt_all(
         if order is None:
             done.unknown.append(receipt)
             continue
-        adopt(order, receipt, desk)
+        order = adopt(order, receipt, desk)
         done.adopted.append(receipt)
+        if not is_settled(order, desk, sleep=sleep):
+            done.in_doubt.append(order_id)
+            return
 
 
-def adopt(order: Order, receipt: LandedTransaction, desk: TradingDesk) -> None:
-    """Write the attempt that landed, and what came of it. Raises Contradiction."""
+def adopt(order: Order, receipt: LandedTransaction, desk: TradingDesk) -> Order:
+    """Write the attempt that landed. Raises Contradiction."""
     number = attempt_of(receipt)
     order = _at_attempt(order, number, receipt)
     if order.status == Status.ROUTING:
@@ -154,7 +180,7 @@ def adopt(order: Order, receipt: LandedTransaction, desk: TradingDesk) -> None:
             ),
             selected_dex=receipt.venue,
         )
-    order = _write(
+    return _write(
         order,
         status=Status.SUBMITTED,
         message="Its transaction was sent before the restore; the bytes are lost, what it did is not.",
@@ -169,8 +195,6 @@ def adopt(order: Order, receipt: LandedTransaction, desk: TradingDesk) -> None:
         ),
         tx_hash=receipt.signature,
     )
-    sent = execution.resume(order, desk, held_since=desk.monotonic())
-    settlement.settle([sent], desk=desk)
 
 
 def _at_attempt(order: Order, number: int, receipt: LandedTransaction) -> Order:

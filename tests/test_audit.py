@@ -4,6 +4,7 @@ import io
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
@@ -31,14 +32,15 @@ def nothing_in_flight() -> Iterator[None]:
 
 
 @pytest.fixture
-def order(account: Account, desk: TradingDesk) -> Order:
-    """A confirmed order, among others in several states."""
+def order(account: Account, desk: TradingDesk, lab: ChainLab) -> Order:
+    """A confirmed order, among others in several states; what was signed for them can land no more."""
     orders = [place(account) for _ in range(4)]
     for each in orders[:3]:
         execution.execute(each.id, desk=desk)
     intake.cancel_order(place(account).id, account_id=account.pk)
     order = Order.objects.get(id=orders[1].id)
     assert order.status == "confirmed"
+    lab.clock.pass_slots(200)
     return order
 
 
@@ -172,6 +174,53 @@ def test_what_the_chain_has_forgotten_is_not_checked_and_no_offence(
     assert report.as_json()["checks"][-1]["notChecked"] == 3
 
 
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    "fault", ["lagging_node", "other_cluster", "no_history", "rpc_error", "rpc_timeout"]
+)
+def test_a_bad_day_of_the_chain_raises_no_false_alarm(
+    order: Order, desk: TradingDesk, lab: ChainLab, fault: str, seed: int
+) -> None:
+    node = lab.node(seed=seed, faults={fault: 0.4}, lag_slots=150)
+
+    report = audit(replace(desk, chain=node), sleep=lab.clock.sleep)
+
+    assert report.ok
+    assert (report.landed, report.unchecked) == (3, 0)
+
+
+@pytest.mark.parametrize(
+    "unlike", [{"genesis_hash": "another"}, {"first_available_slot": 10**9}, {"slot": 0}]
+)
+def test_a_null_of_a_node_that_would_not_know_accuses_nobody(
+    order: Order, desk: TradingDesk, lab: ChainLab, unlike: dict[str, Any]
+) -> None:
+    answer = desk.chain.statuses(["unknown"] * 3, search_history=True)
+    with (
+        patch.object(desk.chain, "history", return_value=()),
+        patch.object(desk.chain, "transactions", return_value=(None,) * 3),
+        patch.object(desk.chain, "statuses", return_value=replace(answer, **unlike)),
+    ):
+        report = audit(desk, sleep=lab.clock.sleep)
+
+    assert report.ok
+    assert report.unchecked == 3
+
+
+def test_what_can_still_land_accuses_nobody(
+    account: Account, desk: TradingDesk, lab: ChainLab
+) -> None:
+    order = place(account)
+    execution.execute(order.id, desk=desk)
+    as_superuser("UPDATE orders_order SET tx_hash = 'x' WHERE id = %(id)s", id=order.id)
+
+    young = audit(desk, sleep=lambda seconds: None)
+    lab.clock.pass_slots(200)
+
+    assert (young.ok, young.unchecked) == (True, 1)
+    assert found(audit(desk)) == {"confirmed and landed": [str(order.id)]}
+
+
 def test_a_running_engine_raises_no_false_alarm(account: Account, desk: TradingDesk) -> None:
     stop = threading.Event()
 
@@ -239,6 +288,7 @@ def test_the_command_lists_offenders_and_ends_with_1(order: Order, desk: Trading
 def test_the_command_ends_with_2_when_the_chain_is_away(order: Order, desk: TradingDesk) -> None:
     with (
         patch.object(desk.chain, "head", side_effect=Unavailable("RPC_ERROR", "it is down")),
+        patch("orders.audit.chain.PAUSE_S", 0),
         pytest.raises(CommandError, match="The chain can't be read: it is down") as failure,
     ):
         run_command(desk)

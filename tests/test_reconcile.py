@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import count
 from unittest.mock import patch
 
@@ -17,6 +18,7 @@ from orders.audit.run import audit
 from orders.exchange import TradingDesk
 from orders.models import Account, Order
 from orders.reconciliation import Reconciled
+from routing.venue import Unavailable
 from tests.desks import behind
 from tests.factories import place, statuses
 from tests.routing.lab import ChainLab
@@ -197,6 +199,54 @@ def test_it_waits_until_whatever_was_signed_before_can_land_no_more(
     done = reconciliation.reconcile(desk, sleep=sleep)
 
     assert [receipt.signature for receipt in done.adopted] == [late.signature]
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(
+    "fault", ["lagging_node", "other_cluster", "no_history", "rpc_error", "stale_read"]
+)
+def test_a_bad_day_of_the_chain_hides_no_forgotten_swap(
+    account: Account, desk: TradingDesk, lab: ChainLab, fault: str, seed: int
+) -> None:
+    order = place(account)
+    with restored_afterwards():
+        execute(order, desk)
+    # A node that is further behind than a transaction is valid doesn't know the swap at the end of the wait, either.
+    node = lab.node(seed=seed, faults={fault: 0.3}, lag_slots=1_000, stale_slots=(1, 1_000))
+
+    done = reconcile(replace(desk, chain=node), lab)
+
+    assert (done.ok, len(done.adopted)) == (True, 1)
+    assert statuses(order)[-1] == "confirmed"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_was_on_the_wire_is_waited_for_by_the_clock_of_a_node_that_keeps_up(
+    account: Account, desk: TradingDesk, lab: ChainLab, seed: int
+) -> None:
+    order = place(account)
+    late = lab.swap_transaction(desk.chain, f"{order.id}:1")  # type: ignore[arg-type]
+    steps: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        steps.append(seconds)
+        lab.clock.pass_slots(5)
+        if len(steps) == 25:  # 125 slots later, of the 150 in which it can land
+            desk.chain.send(late.raw)
+
+    node = lab.node(seed=seed, faults={"lagging_node": 0.3}, lag_slots=150)
+    done = reconciliation.reconcile(replace(desk, chain=node), sleep=sleep)
+
+    assert [receipt.signature for receipt in done.adopted] == [late.signature]
+
+
+def test_while_only_another_cluster_answers_it_is_not_finished(
+    account: Account, desk: TradingDesk, lab: ChainLab
+) -> None:
+    node = lab.node(faults={"other_cluster": 1})
+
+    with pytest.raises(Unavailable, match="another cluster"):
+        reconcile(replace(desk, chain=node), lab)
 
 
 # The command, and what it needs

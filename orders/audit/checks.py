@@ -103,7 +103,7 @@ WHERE l.error IS NULL AND o.status NOT IN ('confirmed', 'submitted')
 
 # What an operator ended by hand was proven by other evidence than a landing.
 CONFIRMED_UNSEEN = """
-SELECT o.id, o.tx_hash, o.amount_out_base, a.signed_slot
+SELECT o.id, o.tx_hash, o.amount_out_base, coalesce(a.signed_slot, 0), coalesce(a.last_valid_block_height, 0)
 FROM orders_order o
 LEFT JOIN orders_orderattempt a ON a.order_id = o.id AND a.number = o.attempt
 LEFT JOIN landed l ON l.signature = o.tx_hash AND l.order_id = o.id

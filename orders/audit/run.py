@@ -4,6 +4,7 @@ What had landed when the chain was read is committed to in every later snapshot,
 alarm; what was confirmed after the chain was read is asked for by its signature.
 """
 
+import time
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,7 @@ from typing import Any
 from django.db import connection
 
 from orders import checkpoint_log
+from orders.audit.chain import ChainReader, Sought
 from orders.audit.checks import (
     CHECKS,
     CONFIRMED_UNSEEN,
@@ -28,7 +30,7 @@ from orders.audit.checks import (
     UNCOVERED,
 )
 from orders.exchange import TradingDesk
-from routing.chain import MAX_HISTORY_PER_CALL, MAX_SIGNATURES_PER_CALL, LandedTransaction
+from routing.chain import LandedTransaction
 
 ORDERS_AT_ONCE = 20_000
 CONNECTIONS = 2
@@ -47,7 +49,7 @@ class Offender:
 
 @dataclass(slots=True)
 class Report:
-    """`covered` counts the heads in checkpoints, `unchecked` confirmed orders older than the chain's history.
+    """`covered` counts the heads in checkpoints, `unchecked` confirmed orders of which the chain can't tell.
 
     `notes` are what an auditor should know and is no offence; `newest` is the last checkpoint that can be trusted.
     """
@@ -99,10 +101,21 @@ class Report:
         }
 
 
-def audit(desk: TradingDesk, progress: Progress = lambda what, done, of: None) -> Report:
+def audit(
+    desk: TradingDesk,
+    progress: Progress = lambda what, done, of: None,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Report:
     """Check everything. Raises OperationalError or Unavailable when the database or the chain can't be read."""
-    first_available_slot = desk.chain.head().first_available_slot
-    landed = list(history(desk, progress))
+    chain = ChainReader(desk, sleep)
+    head = chain.head()
+    landed = list(
+        chain.history(
+            up_to=head.finalized_slot,
+            tell=lambda count: progress("landed transactions", count, 0),
+        )
+    )
     report = Report(checked_at=datetime.now(UTC), landed=len(landed))
     with snapshot() as name, connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM orders_order")
@@ -116,21 +129,10 @@ def audit(desk: TradingDesk, progress: Progress = lambda what, done, of: None) -
                 done = min(report.orders, done + ORDERS_AT_ONCE)
                 progress("orders", done, report.orders)
     against_checkpoints(report, progress)
-    against_the_chain(report, landed, first_available_slot, desk, progress)
+    progress("orders and the chain", 0, 0)
+    unseen = against_landings(report, landed)
+    against_the_chain(report, unseen, chain, first_available_slot=head.first_available_slot)
     return report
-
-
-def history(desk: TradingDesk, progress: Progress) -> Iterator[LandedTransaction]:
-    """All that our key signed and that landed, newest first."""
-    signer, before, count = str(desk.signer.pubkey()), None, 0
-    while True:
-        page = desk.chain.history(signer, before=before)
-        yield from page
-        count += len(page)
-        progress("landed transactions", count, 0)
-        if len(page) < MAX_HISTORY_PER_CALL:
-            return
-        before = page[-1].signature
 
 
 @contextmanager
@@ -217,15 +219,8 @@ def against_checkpoints(report: Report, progress: Progress) -> None:
             cursor.execute("DROP TABLE heads")
 
 
-def against_the_chain(
-    report: Report,
-    landed: Sequence[LandedTransaction],
-    first_available_slot: int,
-    desk: TradingDesk,
-    progress: Progress,
-) -> None:
-    """Compare the orders with what landed."""
-    progress("orders and the chain", 0, 0)
+def against_landings(report: Report, landed: Sequence[LandedTransaction]) -> list[Any]:
+    """Compare the orders with what landed; answer the confirmed ones that it doesn't confirm."""
     with connection.cursor() as cursor:
         cursor.execute(LANDED)
         try:
@@ -246,20 +241,29 @@ def against_the_chain(
             cursor.execute(OF_LANDINGS)
             report.add(cursor.fetchall())
             cursor.execute(CONFIRMED_UNSEEN)
-            unseen = cursor.fetchall()
+            return list(cursor.fetchall())
         finally:
             cursor.execute("DROP TABLE landed")
-    for start in range(0, len(unseen), MAX_SIGNATURES_PER_CALL):
-        chunk = unseen[start : start + MAX_SIGNATURES_PER_CALL]
-        receipts = desk.chain.transactions([tx_hash for _, tx_hash, _, _ in chunk])
-        for (order_id, tx_hash, amount, signed_slot), found in zip(chunk, receipts, strict=True):
-            if found is None and (signed_slot or 0) < first_available_slot:
-                report.unchecked += 1
-            elif found is None:
-                report.add([("confirmed and landed", order_id, f"{tx_hash} did not land")])
-            elif found.error or found.amount_out_base != amount:
-                detail = f"{tx_hash} landed with {found.error or found.amount_out_base}"
-                report.add([("confirmed and landed", order_id, detail)])
+
+
+def against_the_chain(
+    report: Report, unseen: Sequence[Any], chain: ChainReader, *, first_available_slot: int
+) -> None:
+    """Ask for each of these by its signature: confirmed since the history was read, or a lie."""
+    in_history = [row for row in unseen if row[3] >= first_available_slot]
+    receipts, absent = chain.look_for(
+        [Sought(tx_hash, *when) for _, tx_hash, _, *when in in_history]
+    )
+    report.unchecked += len(unseen) - len(in_history)
+    for order_id, tx_hash, amount, *_ in in_history:
+        found = receipts.get(tx_hash)
+        if found is None and tx_hash not in absent:
+            report.unchecked += 1
+        elif found is None:
+            report.add([("confirmed and landed", order_id, f"{tx_hash} did not land")])
+        elif found.error or found.amount_out_base != amount:
+            detail = f"{tx_hash} landed with {found.error or found.amount_out_base}"
+            report.add([("confirmed and landed", order_id, detail)])
 
 
 def order_of(memo: str) -> tuple[uuid.UUID | None, int | None]:

@@ -81,6 +81,6 @@ class Command(BaseCommand):
             self.stdout.write(f"Newest checkpoint: {report.newest.n} {report.newest.digest}")
         if report.unchecked:
             self.stdout.write(
-                f"{report.unchecked:,} confirmed orders are older than the chain's history, "
-                "and were not compared with it."
+                f"{report.unchecked:,} confirmed orders were not compared with the chain: "
+                "they are older than its history, or no node could tell."
             )
