@@ -42,6 +42,13 @@ def wish_hash(order: str) -> str:
     return _hash("''::bytea", *columns, f"{order}.slippage_bps", _utc(f"{order}.created_at"))
 
 
+def proof_hash(proof: str) -> str:
+    """SQL for what an event tells of a proof that is stored beside it: a hash of the text that PostgreSQL keeps."""
+    return (
+        f"encode(pg_catalog.sha256(pg_catalog.convert_to(({proof})::jsonb::text, 'UTF8')), 'hex')"
+    )
+
+
 ACCEPT = f"""
 WITH wanted AS (
     SELECT * FROM jsonb_to_recordset(%s::jsonb) AS w(
@@ -97,11 +104,15 @@ WITH wanted AS (
     FOR NO KEY UPDATE OF o
 ), next AS (
     SELECT m.id AS order_id, m.account_id, m.at_attempt, m.attempt, m.seq, m.head_hash, engine_now() AS at,
-           w.from_status, w.status, w.message, CASE WHEN w.in_doubt AND w.next_check_in_s IS NOT NULL
-               THEN w.details || jsonb_build_object('inDoubt', jsonb_build_object(
-                   'since', {_utc("m.in_doubt_since")},
-                   'nextCheckAt', {_utc("(engine_now() + make_interval(secs => w.next_check_in_s))")}))
-               ELSE w.details END AS details
+           w.from_status, w.status, w.message, w.details
+               || CASE WHEN w.in_doubt AND w.next_check_in_s IS NOT NULL
+                       THEN jsonb_build_object('inDoubt', jsonb_build_object(
+                           'since', {_utc("m.in_doubt_since")},
+                           'nextCheckAt', {_utc("(engine_now() + make_interval(secs => w.next_check_in_s))")}))
+                       ELSE '{{}}' END
+               || CASE jsonb_typeof(w.attempt -> 'proof') WHEN 'object'
+                       THEN jsonb_build_object('proofHash', {proof_hash("w.attempt -> 'proof'")})
+                       ELSE '{{}}' END AS details
     FROM moving m JOIN wanted w ON w.order_id = m.id
 ), chained AS (
     SELECT n.*, {event_hash("n.head_hash", "n")} AS hash FROM next n

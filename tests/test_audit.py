@@ -13,12 +13,13 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connection
 
-from orders import execution, inflight, intake
+from orders import execution, inflight, intake, settlement
 from orders.audit.checks import CHECKS
 from orders.audit.run import Report, audit
 from orders.exchange import TradingDesk
-from orders.models import Account, Order
+from orders.models import Account, Order, OrderAttempt
 from routing.venue import Unavailable
+from tests.desks import behind
 from tests.factories import place
 from tests.routing.lab import ChainLab
 
@@ -146,10 +147,74 @@ def test_a_second_swap_of_an_order_is_found(order: Order, desk: TradingDesk, lab
     again = lab.swap_transaction(desk.chain, f"{order.id}:1", amount_in_base=2 * 10**9)  # type: ignore[arg-type]
     desk.chain.send(again.raw)
 
-    offenders = found(audit(desk))
+    report = audit(desk)
 
-    assert offenders["landed once"] == [str(order.id)]
-    assert offenders["landed and known"] == [str(order.id)]
+    assert found(report)["landed once"] == [str(order.id)]
+    (unknown,) = report.offenders["landed and known"]
+    assert unknown.detail == f"{again.signature} landed, of no attempt"
+
+
+@pytest.fixture
+def dead(account: Account, desk: TradingDesk, lab: ChainLab) -> OrderAttempt:
+    """The first attempt of an order: proven dead, its bytes dropped by the node, and the next one under way."""
+    dropping, node = behind(desk)
+    node.drops_sends = True
+    order = place(account)
+    execution.execute(order.id, desk=dropping)
+    lab.clock.pass_slots(200)
+    settlement.settle(inflight.here.waiting(), desk=dropping)
+    attempt = OrderAttempt.objects.get(order=order, number=1)
+    assert attempt.state == "dead"
+    return attempt
+
+
+def test_a_swap_that_was_proven_dead_and_landed_is_found(
+    dead: OrderAttempt, desk: TradingDesk, lab: ChainLab
+) -> None:
+    assert audit(desk).ok
+    # As if the proof had been wrong: the swap landed, and the order's next attempt has not come that far.
+    landed = lab.swap_transaction(desk.chain, str(dead))  # type: ignore[arg-type]
+    desk.chain.send(landed.raw)
+    as_superuser(
+        "UPDATE orders_orderattempt SET signature = %(landed)s WHERE id = %(id)s",
+        landed=landed.signature,
+        id=dead.pk,
+    )
+    as_superuser("UPDATE orders_order SET status = 'submitted' WHERE id = %(id)s", id=dead.order_id)
+
+    assert found(audit(desk))["proofs"] == [str(dead.order_id)]
+
+
+@pytest.mark.parametrize(
+    "forgery", ["""'{"kind": "made up"}'""", "proof || '{\"code\": 1}'", "proof - 'head'"]
+)
+def test_a_proof_of_death_that_was_replaced_is_found(
+    dead: OrderAttempt, desk: TradingDesk, forgery: str
+) -> None:
+    as_superuser(f"UPDATE orders_orderattempt SET proof = {forgery} WHERE id = %(id)s", id=dead.pk)
+
+    assert found(audit(desk)) == {"proofs": [str(dead.order_id)]}
+
+
+def test_an_attempt_whose_death_the_log_does_not_tell_is_found(
+    order: Order, desk: TradingDesk
+) -> None:
+    as_superuser(
+        "UPDATE orders_orderattempt SET state = 'dead', proof = '{}' WHERE order_id = %(id)s",
+        id=order.id,
+    )
+
+    details = [offender.detail for offender in audit(desk).offenders["proofs"]]
+
+    assert "the log tells no such end of attempt 1" in details
+
+
+def test_a_death_from_before_proofs_were_hashed_is_no_offence(
+    dead: OrderAttempt, desk: TradingDesk
+) -> None:
+    as_superuser("UPDATE orders_orderevent SET details = details - 'proofHash'")
+
+    assert "proofs" not in found(audit(desk))
 
 
 def test_a_swap_without_an_order_is_found(order: Order, desk: TradingDesk, lab: ChainLab) -> None:

@@ -1,5 +1,6 @@
 """Proof before retry: what the database refuses even if the code above it were wrong."""
 
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -112,3 +113,32 @@ def test_what_became_of_an_attempt_is_never_rewritten(account: Account, change: 
         by_hand(
             f"UPDATE orders_orderattempt SET {change} WHERE order_id = %s AND number = 1", order.id
         )
+
+
+@pytest.mark.parametrize("successor", [Status.ROUTING, Status.FAILED, Status.CANCELLED])
+def test_the_event_of_a_death_carries_the_hash_of_the_proof_as_it_is_stored(
+    account: Account, successor: Status
+) -> None:
+    order = order_at(Status.SUBMITTED, account)
+    # All that PostgreSQL writes in its own way: the order of keys, numbers, and letters that JSON may escape.
+    proof = {"kind": "é€😀\\u", "b": 1.50, "a": {"height": 10**20, "none": None}, "aa": [1e-7]}
+
+    event = move(
+        order,
+        successor,
+        attempt=AttemptChange(state=AttemptState.DEAD, error_code="EXPIRED", proof=proof),
+    )
+
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT proof::text FROM orders_orderattempt WHERE order_id = %s", [order.id]
+        )
+        stored = cursor.fetchone()[0]
+    assert event.details["proofHash"] == sha256(stored.encode()).hexdigest()
+    assert event.as_json()["proofHash"] == event.details["proofHash"]
+
+
+def test_an_event_without_a_proof_tells_of_none(account: Account) -> None:
+    order = order_at(Status.ROUTING, account)
+
+    assert "proofHash" not in move(order, Status.ROUTING).details

@@ -112,6 +112,9 @@ class EventDocument(serializers.Serializer[Any]):
     inDoubt = InDoubtDocument(required=False, allow_null=True)
     cancelRequested = serializers.BooleanField(required=False)
     resolution = ResolutionDocument(required=False)
+    proofHash = serializers.CharField(
+        required=False, help_text="SHA-256 of the proof that the event's attempt ended with."
+    )
 
 
 class OrderWithHistoryDocument(OrderDocument):

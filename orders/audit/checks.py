@@ -3,7 +3,7 @@
 The first kind looks at a range of orders, `low < id <= high`; the second at the chain's history in the table `landed`.
 """
 
-from orders.journal_sql import event_hash, wish_hash
+from orders.journal_sql import event_hash, proof_hash, wish_hash
 from orders.lifecycle import ACTIVE
 
 OVERDUE_S = 60
@@ -14,7 +14,7 @@ CHECKS = {
     "heads": "every order says what its last event says",
     "checkpoints": "every signed checkpoint is whole, and what it says still stands in the log",
     "attempts": "every order's attempts are contiguous, up to the current one",
-    "proofs": "no attempt started without proof that the one before is dead or sent nothing",
+    "proofs": "no attempt started without proof that the one before is dead or sent nothing, and every proof holds",
     "overdue": f"no active order is due for more than {OVERDUE_S} s",
     "landed once": "no order has two error-free landed transactions",
     "landed and known": "every landed transaction is an attempt of an order",
@@ -65,7 +65,9 @@ LATERAL (
 WHERE o.id > %(low)s AND o.id <= %(high)s
 """
 
-OF_ATTEMPTS = """
+# An attempt's end is told by the event that opened the next one, or by the order's last. An event from before proofs
+# were hashed has no hash to compare.
+OF_ATTEMPTS = f"""
 SELECT 'proofs', a.order_id, format('attempt %%s has no proof that allowed it', a.number)
 FROM orders_orderattempt a
 LEFT JOIN orders_orderattempt b ON b.order_id = a.order_id AND b.number = a.number - 1
@@ -75,6 +77,15 @@ UNION ALL
 SELECT 'proofs', order_id, format('attempt %%s is dead without a proof', number)
 FROM orders_orderattempt
 WHERE order_id > %(low)s AND order_id <= %(high)s AND state = 'dead' AND proof IS NULL
+UNION ALL
+SELECT 'proofs', a.order_id, CASE WHEN e.id IS NULL
+    THEN format('the log tells no such end of attempt %%s', a.number)
+    ELSE format('the proof of attempt %%s is not what was written', a.number) END
+FROM orders_orderattempt a
+LEFT JOIN orders_orderevent e ON e.order_id = a.order_id AND e.from_status = 'submitted' AND e.status <> 'submitted'
+  AND e.attempt = a.number + (e.status = 'routing')::int AND (e.status = 'confirmed') = (a.state = 'confirmed')
+WHERE a.order_id > %(low)s AND a.order_id <= %(high)s AND a.proof IS NOT NULL
+  AND (e.id IS NULL OR e.details ->> 'proofHash' <> {proof_hash("a.proof")})
 """
 
 OF_A_RANGE = (OF_EVENTS, OF_ORDERS, OF_ATTEMPTS)
@@ -99,6 +110,10 @@ UNION ALL
 SELECT 'landed and confirmed', l.order_id, format('is %%s, but %%s landed', o.status, l.signature)
 FROM landed l JOIN orders_order o ON o.id = l.order_id
 WHERE l.error IS NULL AND o.status NOT IN ('confirmed', 'submitted')
+UNION ALL
+SELECT 'proofs', l.order_id, format('attempt %%s is %%s, but %%s landed', a.number, a.state, l.signature)
+FROM landed l JOIN orders_orderattempt a ON a.order_id = l.order_id AND a.number = l.attempt
+WHERE l.error IS NULL AND a.state IN ('dead', 'failed')
 """
 
 # What an operator ended by hand was proven by other evidence than a landing.

@@ -211,7 +211,7 @@ def against_checkpoints(report: Report, progress: Progress) -> None:
                     f"{cursor.rowcount:,} heads, signed after checkpoint {line.restored_to} (event {line.cursor})."
                 )
             cursor.execute("ANALYZE heads")
-            cursor.execute(OF_HEADS)
+            cursor.execute(OF_HEADS, [])
             report.add(cursor.fetchall())
             cursor.execute(UNCOVERED, [report.newest.cursor])
             report.add(cursor.fetchall())
@@ -238,7 +238,7 @@ def against_landings(report: Report, landed: Sequence[LandedTransaction]) -> lis
                         )
                     )
             cursor.execute("ANALYZE landed")
-            cursor.execute(OF_LANDINGS)
+            cursor.execute(OF_LANDINGS, [])
             report.add(cursor.fetchall())
             cursor.execute(CONFIRMED_UNSEEN)
             return list(cursor.fetchall())
