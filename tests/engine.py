@@ -63,12 +63,13 @@ class Process:
 
 
 class Worker(Process):
-    """A Celery worker with its pulse."""
+    """A Celery worker with its pulse; halted, it has none."""
 
     def __init__(self, **env: str) -> None:
         command = ["celery", "-A", "config", "worker", "--pool", "threads", "--concurrency", "4"]
         super().__init__([*command, "--without-mingle", "--without-gossip"], environment(**env))
-        self.says("pulse.started")
+        halted = env.get("EXECUTION") == "halted"
+        self.says("execution.halted" if halted else "pulse.started")
 
 
 class WebServer(Process):
