@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal, Protocol
 
+from routing.venue import RoutingError
+
 MAX_SIGNATURES_PER_CALL: Final = 256
 MAX_HISTORY_PER_CALL: Final = 1_000
 
@@ -101,6 +103,13 @@ class Chain(Protocol):
         Returning says nothing of its landing. Raises `Rejected` for bytes that no node would take:
         malformed, badly signed, unknown program. Any trouble after that raises `FateUnknown`. Sending the
         same bytes again is always safe: a signature has one effect.
+        """
+
+    def send_many(self, raws: Sequence[bytes]) -> tuple[RoutingError | None, ...]:
+        """The same for several transactions in one call (a JSON-RPC batch of sendTransaction).
+
+        Answers in the order given: None for what the node took, else what `send` would have raised. Raises
+        nothing itself.
         """
 
     def statuses(self, signatures: Sequence[str], *, search_history: bool = False) -> Statuses:

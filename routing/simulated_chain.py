@@ -27,7 +27,7 @@ from routing.simulated_clock import ChainClock
 from routing.simulated_ledger import Effect, Entry, Ledger, Outcome
 from routing.simulation import SimulatedFeed, SimulationConfig
 from routing.transaction import ParsedTransaction, parse
-from routing.venue import FateUnknown, Program, Rejected, SwapTerms, Unavailable
+from routing.venue import FateUnknown, Program, Rejected, RoutingError, SwapTerms, Unavailable
 
 # How far back a node's status cache reaches, as in Solana's MAX_RECENT_BLOCKHASHES.
 STATUS_CACHE_SLOTS: Final = 150
@@ -89,11 +89,33 @@ class SimulatedChain:
 
     def send(self, raw: bytes) -> str:
         """See `Chain.send`. One statement; with a landing delay of 0 it has landed on return."""
-        parsed, program, terms = self._read(raw)
-        try:
-            return self._pass_on(raw, parsed, program, terms)
-        except Unavailable as error:
-            raise FateUnknown(error.code, f"the send may have been lost: {error}") from error
+        (error,) = self.send_many([raw])
+        if error is not None:
+            raise error
+        return self._read(raw)[0].signature
+
+    def send_many(self, raws: Sequence[bytes]) -> tuple[RoutingError | None, ...]:
+        """See `Chain.send_many`. One statement for all of them."""
+        errors: list[RoutingError | None] = [None] * len(raws)
+        left: dict[str, int] = {}  # which transaction it is, by its signature
+        for nth, raw in enumerate(raws):
+            try:
+                left[self._read(raw)[0].signature] = nth
+            except Rejected as error:
+                errors[nth] = error
+        behind = FateUnknown("NODE_BEHIND", "the node that took it lags behind the chain")
+        for _ in range(_TAKE_TRIES):
+            try:
+                # What expired is passed on like anything else, and no block takes it.
+                entries = [entry for nth in left.values() if (entry := self._entry(raws[nth]))]
+                sealed = self._ledger.take(entries) if entries else set()
+            except Unavailable as error:
+                behind = FateUnknown(error.code, f"the send may have been lost: {error}")
+                break
+            left = {signature: nth for signature, nth in left.items() if signature in sealed}
+        for nth in left.values():
+            errors[nth] = behind
+        return tuple(errors)
 
     def statuses(
         self, signatures: Sequence[str], *, search_history: bool = False, at_slot: int | None = None
@@ -203,31 +225,27 @@ class SimulatedChain:
     def _slot(self, at_slot: int | None) -> int:
         return self._clock.slot() if at_slot is None else at_slot
 
-    def _pass_on(
-        self, raw: bytes, parsed: ParsedTransaction, program: Program, terms: SwapTerms
-    ) -> str:
-        for _ in range(_TAKE_TRIES):
-            slot, at_once = self._landing_slot(parsed)
-            # In flight, a transaction is kept as it came; its effect is known when it lands.
-            effect = self._execute(parsed, program, terms, slot) if at_once else Effect(None, 0)
-            if effect is None:
-                return parsed.signature  # expired: passed on like any other, and no block takes it
-            entry = Entry(
-                signature=parsed.signature,
-                slot=slot,
-                raw=None if at_once else raw,
-                error=effect.error,
-                memo=parsed.memo,
-                signer=parsed.signer,
-                venue=program.name,
-                pool=terms.pool,
-                amount_in_base=terms.swap.amount_in_base,
-                min_amount_out_base=terms.min_amount_out_base,
-                amount_out_base=effect.amount_out_base,
-            )
-            if self._ledger.take(entry):
-                return parsed.signature
-        raise FateUnknown("NODE_BEHIND", "the node that took the transaction lags behind the chain")
+    def _entry(self, raw: bytes) -> Entry | None:
+        """Where the transaction lands by what the clock says now; None if it can't land any more."""
+        parsed, program, terms = self._read(raw)
+        slot, at_once = self._landing_slot(parsed)
+        # In flight, a transaction is kept as it came; its effect is known when it lands.
+        effect = self._execute(parsed, program, terms, slot) if at_once else Effect(None, 0)
+        if effect is None:
+            return None
+        return Entry(
+            signature=parsed.signature,
+            slot=slot,
+            raw=None if at_once else raw,
+            error=effect.error,
+            memo=parsed.memo,
+            signer=parsed.signer,
+            venue=program.name,
+            pool=terms.pool,
+            amount_in_base=terms.swap.amount_in_base,
+            min_amount_out_base=terms.min_amount_out_base,
+            amount_out_base=effect.amount_out_base,
+        )
 
     def _landing_slot(self, parsed: ParsedTransaction) -> tuple[int, bool]:
         """In which slot the transaction lands if it can, and whether that is inside the send."""

@@ -7,7 +7,8 @@ knows nothing of prices, delays or faults.
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Any, Final
 
 import psycopg
@@ -69,6 +70,9 @@ _ENTRY: Final = (
     "signature, slot, raw, error, memo, signer, venue, pool, amount_in_base, min_amount_out_base,"
     " amount_out_base"
 )
+
+
+_columns = attrgetter(*(field.name for field in fields(Entry)))
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:
@@ -149,27 +153,16 @@ class Ledger:
         assert row is not None
         return int(row[0])
 
-    def take(self, entry: Entry) -> bool:
-        """Write a transaction, unless its signature is known. False if its slot is sealed."""
+    def take(self, entries: Sequence[Entry]) -> set[str]:
+        """Write those whose signature isn't known. Returns the signatures whose slot is sealed."""
+        columns = zip(*map(_columns, entries), strict=True)
         with self._connection() as connection:
-            row = connection.execute(
-                "SELECT simulated_chain.take(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
-                [
-                    entry.signature,
-                    entry.slot,
-                    entry.raw,
-                    entry.error,
-                    entry.memo,
-                    entry.signer,
-                    entry.venue,
-                    entry.pool,
-                    entry.amount_in_base,
-                    entry.min_amount_out_base,
-                    entry.amount_out_base,
-                ],
-            ).fetchone()
-        assert row is not None
-        return bool(row[0])
+            rows = connection.execute(
+                "SELECT simulated_chain.take(%s, %s, %s::bytea[], %s::text[], %s, %s, %s, %s,"
+                " %s::numeric[], %s::numeric[], %s::numeric[])",
+                [list(column) for column in columns],
+            ).fetchall()
+        return {row[0] for row in rows}
 
     def outcomes(self, signatures: Sequence[str], *, slot: int) -> tuple[int, dict[str, Outcome]]:
         """The first available slot, and what is known of these signatures up to `slot`."""

@@ -24,7 +24,7 @@ from routing.chain import (
 from routing.simulated_chain import SimulatedChain
 from routing.simulated_clock import blockhash_of
 from routing.simulation import SimulationConfig
-from routing.venue import FateUnknown, Program, Unavailable
+from routing.venue import FateUnknown, Program, RoutingError, Unavailable
 
 OF_SENDS: Final = ("send_refused", "dropped", "answer_lost", "duplicate_send")
 
@@ -76,6 +76,26 @@ class SimulatedNode:
             self._call("send")
         except Unavailable as error:
             raise FateUnknown(error.code, str(error)) from error
+        return self._pass_on(raw)
+
+    def send_many(self, raws: Sequence[bytes]) -> tuple[RoutingError | None, ...]:
+        """See `Chain.send_many`. One call, that fails or is slow as one; each send has its own dice."""
+        try:
+            self._call("send")
+        except Unavailable as error:
+            return (FateUnknown(error.code, str(error)),) * len(raws)
+        if not self._config.rates.keys() & set(OF_SENDS):
+            return self._chain.send_many(raws)
+        return tuple(map(self._error_of, raws))
+
+    def _error_of(self, raw: bytes) -> RoutingError | None:
+        try:
+            self._pass_on(raw)
+        except RoutingError as error:
+            return error
+        return None
+
+    def _pass_on(self, raw: bytes) -> str:
         if not self._config.rates.keys() & set(OF_SENDS):
             return self._chain.send(raw)
         signature, nth = self._chain.count_send(raw)

@@ -62,28 +62,31 @@ CREATE TABLE IF NOT EXISTS simulated_chain.sends (
     slot bigint NOT NULL
 );
 
--- Takes a transaction, landed or in flight; a signature known already changes nothing. False if its slot is
--- sealed: the sender was held up for so long that the slot became final without the transaction. The
+-- Takes transactions, landed or in flight; a signature known already changes nothing. Returns the signatures
+-- whose slot is sealed: their sender was held up for so long that the slot became final without them. The
 -- shared lock makes a seal wait for sends under way; each statement of a function sees what was
--- committed before it, so a send that waited for a seal sees that seal.
+-- committed before it, so a send that waited for a seal sees that seal. In the order of signatures, so that
+-- two senders of the same transactions can't wait for each other.
 CREATE OR REPLACE FUNCTION simulated_chain.take(
-    p_signature text, p_slot bigint, p_raw bytea, p_error text, p_memo text, p_signer text, p_venue text,
-    p_pool text, p_amount_in_base numeric, p_min_amount_out_base numeric, p_amount_out_base numeric
-) RETURNS boolean LANGUAGE plpgsql AS $$
+    p_signatures text[], p_slots bigint[], p_raws bytea[], p_errors text[], p_memos text[], p_signers text[],
+    p_venues text[], p_pools text[], p_amounts_in numeric[], p_min_amounts_out numeric[], p_amounts_out numeric[]
+) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+    v_sealed_slot bigint;
 BEGIN
     PERFORM pg_advisory_xact_lock_shared({SEAL_LOCK});
-    PERFORM 1 FROM simulated_chain.ledger WHERE sealed_slot >= p_slot;
-    IF FOUND THEN
-        RETURN false;
-    END IF;
+    SELECT sealed_slot INTO v_sealed_slot FROM simulated_chain.ledger;
     INSERT INTO simulated_chain.transactions (
         signature, slot, raw, error, memo, signer, venue, pool, amount_in_base, min_amount_out_base,
         amount_out_base
-    ) VALUES (
-        p_signature, p_slot, p_raw, p_error, p_memo, p_signer, p_venue, p_pool, p_amount_in_base,
-        p_min_amount_out_base, p_amount_out_base
-    ) ON CONFLICT (signature) DO NOTHING;
-    RETURN true;
+    )
+    SELECT t.* FROM unnest(
+        p_signatures, p_slots, p_raws, p_errors, p_memos, p_signers, p_venues, p_pools, p_amounts_in,
+        p_min_amounts_out, p_amounts_out
+    ) AS t (signature, slot) WHERE t.slot > v_sealed_slot ORDER BY t.signature COLLATE "C"
+    ON CONFLICT (signature) DO NOTHING;
+    RETURN QUERY SELECT t.signature FROM unnest(p_signatures, p_slots) AS t (signature, slot)
+        WHERE t.slot <= v_sealed_slot;
 END $$;
 
 -- Closes the slots up to p_slot, and returns where history begins.

@@ -196,3 +196,14 @@ def test_bytes_that_no_node_would_take_are_rejected(lab: ChainLab) -> None:
                 call(raw)
             assert refusal.value.code == code
     assert rows(lab) == 0
+
+
+def test_several_are_sent_in_one_call_and_each_has_its_answer(lab: ChainLab) -> None:
+    chain = lab.open()
+    good = [lab.swap_transaction(chain, f"order:{n}") for n in (1, 2)]
+
+    answers = chain.send_many([good[0].raw, b"no transaction", good[1].raw, good[0].raw])
+
+    assert [type(answer) for answer in answers] == [type(None), Rejected, type(None), type(None)]
+    landed = chain.transactions([each.signature for each in good])
+    assert [receipt.memo for receipt in landed if receipt] == ["order:1", "order:2"]

@@ -128,10 +128,11 @@ def test_a_seal_waits_for_a_send_under_way(lab: ChainLab) -> None:
     sent = lab.swap_transaction(chain, "order:1")
     with psycopg.connect(lab.conninfo) as sending:
         taken = sending.execute(
-            "SELECT simulated_chain.take(%s, %s, NULL, NULL, 'm', 's', 'raydium', 'p', 1, 1, 1)",
-            [sent.signature, chain.current_slot()],
-        ).fetchone()
-        assert taken == (True,)
+            "SELECT simulated_chain.take(%s, %s, '{NULL}', '{NULL}', '{m}', '{s}', '{raydium}', '{p}',"
+            " '{1}', '{1}', '{1}')",
+            [[sent.signature], [chain.current_slot()]],
+        ).fetchall()
+        assert taken == []
         with ThreadPoolExecutor(1) as pool:
             asking = pool.submit(status, chain, sent.signature)
             wait_for_a_blocked_lock(lab.conninfo)

@@ -271,3 +271,25 @@ def test_history_has_everything_once_newest_first_whatever_the_page(lab: ChainLa
         good.history(signer, before="unknown")
     with pytest.raises(ValueError, match="1,000"):
         good.history(signer, limit=1_001)
+
+
+def test_a_call_that_fails_leaves_the_fate_of_all_that_it_carried_unknown(lab: ChainLab) -> None:
+    chain = lab.open(faults={"rpc_error": 1})
+    node = SimulatedNode(chain, chain.config)
+    sent = [lab.swap_transaction(chain, f"order:{n}") for n in (1, 2)]
+
+    answers = node.send_many([each.raw for each in sent])
+
+    assert [type(answer) for answer in answers] == [FateUnknown] * 2
+
+
+def test_each_send_of_a_call_has_its_own_fate(lab: ChainLab) -> None:
+    chain = lab.open(faults={"dropped": 0.5}, seed=3)
+    node = SimulatedNode(chain, chain.config)
+    sent = [lab.swap_transaction(chain, f"order:{n}") for n in range(20)]
+
+    answers = node.send_many([each.raw for each in sent])
+
+    assert answers == (None,) * 20
+    landed = chain.transactions([each.signature for each in sent])
+    assert 0 < sum(receipt is not None for receipt in landed) < 20
