@@ -1,14 +1,17 @@
-"""Moves a claimed order on: one function per active status, until it is final, waits for the chain, or backs off.
+"""Moves claimed orders on: one function per active status, until they are final, wait for the chain, or back off.
 
-Every step starts from what PostgreSQL holds, so that a crash between two steps costs nothing but time. The signed bytes
-are committed with `submitted` before the first of them leaves; from there `settlement` asks for their fate.
+Orders that are due together go through the steps together, so that a statement, a call to the node or a commit serves
+all of them; each still has its own fate. Every step starts from what PostgreSQL holds, so that a crash between two
+steps costs nothing but time. The signed bytes are committed with `submitted` before the first of them leaves; from
+there `settlement` asks for their fate.
 """
 
 import base64
 import copy
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -19,87 +22,169 @@ from django.db import connection
 from orders import background, inflight, journal, leases, settlement
 from orders.exchange import TradingDesk, trading_desk
 from orders.inflight import InFlight, Sent
-from orders.journal import AttemptChange, Refused, Transition
+from orders.journal import AttemptChange, Transition
 from orders.lifecycle import UNSENT, AttemptState, Status
 from orders.models import Order, OrderAttempt
 from orders.quoting import below_the_limit, choice_in_words, quotes_as_json, swap_of
-from orders.retries import RetryDue, after_failure, nothing_was_sent
-from routing.router import choose, collect_quotes, min_amount_out
+from orders.retries import Retry, after_failure, nothing_was_sent
+from orders.stream import Event
+from routing.chain import Blockhash
+from routing.router import Candidate, choose, collect_all_quotes, min_amount_out
 from routing.transaction import build_swap
-from routing.venue import Quote, Rejected, RoutingError, Unavailable
+from routing.venue import Quote, Rejected, RoutingError, Swap, Unavailable
 
+# How many orders go through the steps together, at the most.
+AT_ONCE = 100
 # A step that kills its worker each time must not do so for ever. Only before anything was sent.
 MAX_FRUITLESS_CLAIMS = 10
+# Claims without progress that may have been an unlucky neighbour's fault.
+SOUND_CLAIMS = 2
+
+STUCK = Rejected(
+    "STUCK", f"{MAX_FRUITLESS_CLAIMS} workers in a row took this order up and none moved it on"
+)
 
 HOLDER = f"{socket.gethostname()}:{os.getpid()}"
 
 
-class LostRace(Exception):
-    """Somebody else moved the order first, or holds its lease now: stop, quietly."""
+@dataclass(slots=True)
+class Advanced:
+    """`sents` have a transaction to send; `retries` have another attempt coming. All others are final, or lost."""
+
+    sents: list[Sent] = field(default_factory=list)
+    retries: list[Retry] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Executed:
+    """How many orders were claimed, and which of them have another attempt coming."""
+
+    claimed: int = 0
+    retries: list[Retry] = field(default_factory=list)
 
 
 def execute(
-    order_id: UUID, *, desk: TradingDesk | None = None, held: InFlight | None = None
-) -> None:
-    """Claim the order if it is due and move it on as far as it goes now. Safe to repeat at any time.
+    hinted: Sequence[UUID],
+    *,
+    room: int = 0,
+    desk: TradingDesk | None = None,
+    held: InFlight | None = None,
+) -> Executed:
+    """Claim the hinted orders that are due, and up to `room` others; move each on as far as it goes now.
 
-    Raises RetryDue when another attempt comes after a back-off. An order that waits for the chain is left to the pulse,
-    which finds it in `held`: this process's, unless said otherwise.
+    Safe to repeat at any time. Orders that wait for the chain are left to the pulse, which finds them in `held`: this
+    process's, unless said otherwise.
     """
     desk, held = desk or trading_desk(), held or inflight.here
     held_since = desk.monotonic()
-    order = leases.claim(order_id, holder=HOLDER)
-    if order is None:
-        return
-    try:
-        with held.running((order.id, order.fence)):
-            sent = advance(order, desk=desk, held_since=held_since)
-            if sent is None:
-                return
-            settlement.send(sent, desk=desk)
-            settled = settlement.settle([sent], desk=desk)
+    orders = leases.claim(hinted, holder=HOLDER, room=room)
+    if not orders:
+        return Executed()
+    done = Executed(claimed=len(orders))
+    with held.running([(order.id, order.fence) for order in orders]):
+        for group in _kept_apart(orders):
+            advanced = advance(group, desk=desk, held_since=held_since)
+            settlement.send(advanced.sents, desk=desk)
+            settled = settlement.settle(advanced.sents, desk=desk)
             held.wait_for(settled.waiting)
-    except LostRace:
-        return
-    if settled.retries:
-        raise RetryDue(f"Order {order_id} has another attempt coming.")
+            done.retries += advanced.retries + settled.retries
+    return done
 
 
-def advance(order: Order, *, desk: TradingDesk, held_since: float) -> Sent | None:
-    """Run the steps that fit; answer the transaction to send, or None when the order is final.
+def _kept_apart(orders: Sequence[Order]) -> list[list[Order]]:
+    """Whatever has cost its workers their lives goes last, and alone: it takes no other order with it."""
+    sound = [order for order in orders if order.claims <= SOUND_CLAIMS]
+    return [sound, *([order] for order in orders if order.claims > SOUND_CLAIMS)]
 
-    `held_since` is the desk's monotonic time just before the claim. Raises LostRace, and RetryDue after writing a
-    back-off.
+
+def advance(orders: Sequence[Order], *, desk: TradingDesk, held_since: float) -> Advanced:
+    """Run the steps that fit, together, for as long as any order has one.
+
+    `held_since` is the desk's monotonic time just before the claim. Whoever lost a race to somebody else's write is
+    left alone, quietly.
     """
-    if order.claims > MAX_FRUITLESS_CLAIMS and order.status in UNSENT:
-        stuck = f"{MAX_FRUITLESS_CLAIMS} workers in a row took this order up and none moved it on."
-        order = _give_up(order, Rejected("STUCK", stuck))
-    while not order.is_final:
-        if order.status == Status.SUBMITTED:
-            return resume(order, desk, held_since=held_since)
-        held_since = (
-            desk.monotonic()
-        )  # what the step writes extends the lease, from here at the least
-        try:
-            order = STEPS[Status(order.status)](order, desk)
-        except RoutingError as error:
-            order = _give_up(order, error)
-    return None
+    done = Advanced()
+    stuck = [order for order in orders if _is_stuck(order)]
+    _write(stuck, [_give_up(order, STUCK) for order in stuck], done)
+    orders = [order for order in orders if not _is_stuck(order)]
+    while orders:
+        sent = [order for order in orders if order.status == Status.SUBMITTED]
+        done.sents += resume(sent, held_since=held_since)
+        orders = [order for order in orders if order.status != Status.SUBMITTED]
+        if not orders:
+            break
+        held_since = desk.monotonic()  # what the steps write extends the lease, from here at least
+        orders = step(orders, desk=desk, done=done)
+    return done
 
 
-def _start(order: Order, desk: TradingDesk) -> Order:
+def step(orders: Sequence[Order], *, desk: TradingDesk, done: Advanced) -> list[Order]:
+    """Each order's next step, all written together; answers those that go on, as they now are."""
+    planned = [
+        transition
+        for status, plan in STEPS.items()
+        if (group := [order for order in orders if order.status == status])
+        for transition in plan(group, desk)
+    ]
+    return _write(orders, planned, done)
+
+
+def _write(orders: Sequence[Order], planned: Sequence[Transition], done: Advanced) -> list[Order]:
+    """One journal call; answers the orders that go on."""
+    by_id = {order.id: order for order in orders}
+    going_on = []
+    for transition, outcome in zip(planned, journal.record(planned), strict=True):
+        if not isinstance(outcome, Event):
+            continue  # somebody was first, or the database refused and the journal said so
+        if transition.releases:
+            done.retries.append((outcome.order_id, transition.due_in_s or 0.0))
+        elif not outcome.is_final:
+            going_on.append(_moved(by_id[outcome.order_id], transition, outcome))
+    return going_on
+
+
+def _moved(order: Order, transition: Transition, event: Event) -> Order:
+    moved = copy.copy(order)
+    moved.status, moved.last_seq, moved.attempt = event.status.value, event.seq, event.attempt
+    moved.claims = 0
+    if transition.min_amount_out_base is not None and moved.min_amount_out_base is None:
+        moved.min_amount_out_base = Decimal(transition.min_amount_out_base)
+    return moved
+
+
+# --- The steps: what each order of a group is to become ---------------------------------------------------------------
+
+
+def _start(orders: Sequence[Order], desk: TradingDesk) -> list[Transition]:
     """pending → routing: the first attempt begins."""
-    return _record(order, status=Status.ROUTING, message="Comparing venues.", opens_attempt=True)
+    return [
+        _to(order, status=Status.ROUTING, message="Comparing venues.", opens_attempt=True)
+        for order in orders
+    ]
 
 
-def _choose_venue(order: Order, desk: TradingDesk) -> Order:
+def _choose_venues(orders: Sequence[Order], desk: TradingDesk) -> list[Transition]:
     """routing → building: every venue quoted under one deadline, the best net output chosen."""
-    swap = swap_of(order)
+    planned, swaps = [], {}
+    for order in orders:
+        try:
+            swaps[order] = swap_of(order)
+        except RoutingError as error:
+            planned.append(_give_up(order, error))
     connection.close()  # back to the pool: a thread that waits for venues needs none
     deadline_s = settings.QUOTE_DEADLINE_MS / 1000
-    candidates = background.run(
-        collect_quotes(desk.venues.values(), swap, deadline_s=deadline_s), timeout_s=deadline_s + 5
+    quoted = background.run(
+        collect_all_quotes(desk.venues.values(), list(swaps.values()), deadline_s=deadline_s),
+        timeout_s=deadline_s + 5,
     )
+    for (order, swap), candidates in zip(swaps.items(), quoted, strict=True):
+        planned.append(_choice(order, swap, candidates, desk))
+    return planned
+
+
+def _choice(
+    order: Order, swap: Swap, candidates: tuple[Candidate, ...], desk: TradingDesk
+) -> Transition:
     try:
         route = choose(candidates)
         quote, limit = route.winner, _limit(order, route.winner)
@@ -108,7 +193,7 @@ def _choose_venue(order: Order, desk: TradingDesk) -> Order:
     except RoutingError as error:
         return _give_up(order, error, quotes=quotes_as_json(candidates, swap, winner=None))
     quotes = quotes_as_json(route.candidates, swap, winner=quote)
-    return _record(
+    return _to(
         order,
         status=Status.BUILDING,
         message=choice_in_words(route, swap, desk.venues),
@@ -125,20 +210,33 @@ def _choose_venue(order: Order, desk: TradingDesk) -> Order:
     )
 
 
-def _build(order: Order, desk: TradingDesk) -> Order:
-    """building → submitted: sign, try the transaction out, and commit its bytes. Nothing is sent here."""
-    attempt = OrderAttempt.objects.get(order=order, number=order.attempt)
+def _build_all(orders: Sequence[Order], desk: TradingDesk) -> list[Transition]:
+    """building → submitted: sign, try each transaction out, and commit its bytes. Nothing is sent here."""
+    attempts = _current_attempts(orders)
     connection.close()
+    try:
+        recent = desk.chain.latest_blockhash()
+        if recent.genesis_hash != desk.genesis_hash():
+            wrong = "the node is on another cluster than this engine"
+            raise Unavailable("WRONG_CLUSTER", wrong)
+    except RoutingError as error:
+        return [_give_up(order, error) for order in orders]
+    planned = []
+    for order in orders:
+        try:
+            planned.append(_build(order, attempts[order.id], recent, desk))
+        except RoutingError as error:
+            planned.append(_give_up(order, error))
+    return planned
+
+
+def _build(order: Order, attempt: OrderAttempt, recent: Blockhash, desk: TradingDesk) -> Transition:
     venue = desk.venues.get(attempt.venue)
     if venue is None or attempt.min_amount_out_base is None:
         raise Unavailable("VENUE_GONE", f"{attempt.venue} is not a venue of this engine any more")
-    swap = swap_of(order)
-    recent = desk.chain.latest_blockhash()
-    if recent.genesis_hash != desk.genesis_hash():
-        raise Unavailable("WRONG_CLUSTER", "the node is on another cluster than this engine")
     instruction = venue.instruction(
         pool=attempt.pool,
-        swap=swap,
+        swap=swap_of(order),
         min_amount_out_base=int(attempt.min_amount_out_base),
         owner=desk.signer.pubkey(),
     )
@@ -153,7 +251,7 @@ def _build(order: Order, desk: TradingDesk) -> Order:
         raise Unavailable(
             trouble, f"the simulation on {venue.label} ended with {trouble}, so nothing was sent"
         )
-    return _record(
+    return _to(
         order,
         status=Status.SUBMITTED,
         message=f"Transaction signed; sending it to {venue.label}.",
@@ -170,79 +268,69 @@ def _build(order: Order, desk: TradingDesk) -> Order:
     )
 
 
-STEPS: dict[Status, Callable[[Order, TradingDesk], Order]] = {
+STEPS: dict[Status, Callable[[Sequence[Order], TradingDesk], list[Transition]]] = {
     Status.PENDING: _start,
-    Status.ROUTING: _choose_venue,
-    Status.BUILDING: _build,
+    Status.ROUTING: _choose_venues,
+    Status.BUILDING: _build_all,
 }
 
 
-def resume(order: Order, desk: TradingDesk, *, held_since: float) -> Sent:
-    """The stored transaction of a submitted order, as its (new) holder sends it and asks for it.
+def resume(orders: Sequence[Order], *, held_since: float) -> list[Sent]:
+    """The stored transactions of submitted orders, as their (new) holder sends them and asks for them.
 
-    `held_since` is from before the lease was taken or extended: whoever sleeps in between must not think it longer.
+    `held_since` is from before the leases were taken or extended: whoever sleeps in between must not think them longer.
     """
-    attempt = OrderAttempt.objects.get(order=order, number=order.attempt)
-    return Sent(
-        order_id=order.id,
-        fence=order.fence,
-        last_seq=order.last_seq,
-        attempt=order.attempt,
-        swap=swap_of(order),
-        venue_label=attempt.venue.capitalize(),
-        signature=attempt.signature or "",
-        signed_bytes=bytes(attempt.signed_bytes or b""),
-        last_valid_block_height=attempt.last_valid_block_height or 0,
-        genesis_hash=attempt.genesis_hash,
-        signed_slot=attempt.signed_slot or 0,
-        lease_until=held_since + settings.LEASE_S,
-        answered_at=desk.monotonic(),
-        in_doubt=order.in_doubt_since is not None,
+    attempts = _current_attempts(orders)
+    return [
+        Sent(
+            order_id=order.id,
+            fence=order.fence,
+            last_seq=order.last_seq,
+            attempt=order.attempt,
+            swap=swap_of(order),
+            venue_label=attempts[order.id].venue.capitalize(),
+            signature=attempts[order.id].signature or "",
+            signed_bytes=bytes(attempts[order.id].signed_bytes or b""),
+            last_valid_block_height=attempts[order.id].last_valid_block_height or 0,
+            genesis_hash=attempts[order.id].genesis_hash,
+            signed_slot=attempts[order.id].signed_slot or 0,
+            lease_until=held_since + settings.LEASE_S,
+            answered_at=held_since,
+            in_doubt=order.in_doubt_since is not None,
+        )
+        for order in orders
+    ]
+
+
+def _current_attempts(orders: Sequence[Order]) -> dict[UUID, OrderAttempt]:
+    """Each order's attempt that is under way. One query."""
+    if not orders:
+        return {}
+    at = {order.id: order.attempt for order in orders}
+    attempts = OrderAttempt.objects.filter(order__in=list(at)).defer("quotes", "proof")
+    return {a.order_id: a for a in attempts if a.number == at[a.order_id]}
+
+
+def _to(order: Order, *, status: Status, message: str, **changes: Any) -> Transition:
+    """One step on, under this worker's lease."""
+    return Transition.of(
+        order, status=status, message=message, due_in_s=settings.LEASE_S, **changes
     )
 
 
-def _record(order: Order, *, status: Status, message: str, **changes: Any) -> Order:
-    """Write one transition under this worker's lease; answer the order as it now is. Raises LostRace."""
-    return _write(
-        order,
-        Transition.of(
-            order,
-            status=status,
-            message=message,
-            due_in_s=settings.LEASE_S,
-            **changes,
-        ),
-    )
+def _is_stuck(order: Order) -> bool:
+    return order.claims > MAX_FRUITLESS_CLAIMS and order.status in UNSENT
 
 
 def _give_up(
     order: Order, error: RoutingError, *, quotes: list[dict[str, Any]] | None = None
-) -> Order:
-    """End the attempt, of which nothing was sent; answer the order if that was its end. Raises RetryDue if not."""
+) -> Transition:
+    """The end of the attempt, of which nothing was sent; and of the order, or the next attempt after a back-off."""
     sentence = _as_sentence(error)
     ended = nothing_was_sent(error.code, sentence, quotes=quotes) if order.attempt else None
-    order = _write(
-        order,
-        after_failure(
-            order, code=error.code, sentence=sentence, retryable=error.retryable, ended=ended
-        ),
+    return after_failure(
+        order, code=error.code, sentence=sentence, retryable=error.retryable, ended=ended
     )
-    if not order.is_final:
-        raise RetryDue(f"Order {order.id} has another attempt coming.") from error
-    return order
-
-
-def _write(order: Order, transition: Transition) -> Order:
-    (outcome,) = journal.record([transition])
-    if isinstance(outcome, Refused):
-        raise outcome.error
-    if outcome is None:
-        raise LostRace
-    moved = copy.copy(order)
-    moved.status, moved.last_seq, moved.attempt = outcome.status.value, outcome.seq, outcome.attempt
-    if transition.min_amount_out_base is not None and moved.min_amount_out_base is None:
-        moved.min_amount_out_base = Decimal(transition.min_amount_out_base)
-    return moved
 
 
 def _limit(order: Order, quote: Quote) -> int:

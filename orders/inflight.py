@@ -54,16 +54,17 @@ class InFlight:
         self._waiting: dict[UUID, Sent] = {}
 
     @contextmanager
-    def running(self, held: Held) -> Iterator[None]:
-        """For as long as a thread works on the order, and no longer than any should, its lease is renewed."""
-        order_id, fence = held
+    def running(self, held: Iterable[Held]) -> Iterator[None]:
+        """For as long as a thread works on the orders, and no longer than any should, their leases are renewed."""
+        held, now = list(held), self.monotonic()
         with self._lock:
-            self._running[order_id] = fence, self.monotonic()
+            self._running.update({order_id: (fence, now) for order_id, fence in held})
         try:
             yield
         finally:
             with self._lock:
-                self._stop_running(order_id, fence)
+                for order_id, fence in held:
+                    self._stop_running(order_id, fence)
 
     def wait_for(self, sent: Iterable[Sent]) -> None:
         """The orders' threads are done; the pulse asks for the transactions from here on."""

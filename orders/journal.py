@@ -150,6 +150,8 @@ def record(transitions: Sequence[Transition]) -> list[Outcome]:
     statement, each is written on its own, so that one bad row stops no other. A connection that breaks raises
     OperationalError: the writes may or may not have happened, and nothing must be sent on the strength of them.
     """
+    if not transitions:
+        return []
     if len({transition.order_id for transition in transitions}) != len(transitions):
         raise ValueError(
             "record() takes one transition per order: in one statement the second would vanish"

@@ -125,7 +125,6 @@ WITH wanted AS (
         fence = o.fence + w.releases::int,
         due_at = CASE WHEN w.status IN ({_ACTIVE})
                       THEN coalesce(engine_now() + make_interval(secs => w.due_in_s), o.due_at) END,
-        hinted_at = NULL,
         claims = 0,
         selected_dex = coalesce(w.selected_dex, o.selected_dex),
         tx_hash = coalesce(w.tx_hash, o.tx_hash),

@@ -15,24 +15,30 @@ from orders.models import Order
 Held = tuple[UUID, int]
 """An order and the fencing token under which it is held."""
 
+# Rows that another process is taking are passed over: it is working on them already.
 CLAIM = """
-UPDATE orders_order
-SET fence = fence + 1, holder = %s, claims = claims + 1, due_at = engine_now() + make_interval(secs => %s)
-WHERE id = %s AND due_at <= engine_now()
-RETURNING *
+WITH hinted AS (
+    SELECT id FROM orders_order WHERE id = ANY(%(hinted)s) AND due_at <= engine_now()
+    FOR NO KEY UPDATE SKIP LOCKED
+), others AS (
+    SELECT id FROM orders_order WHERE due_at <= engine_now() AND id <> ALL(%(hinted)s)
+    ORDER BY due_at
+    LIMIT %(room)s
+    FOR NO KEY UPDATE SKIP LOCKED
+), due AS (
+    SELECT id FROM hinted UNION ALL SELECT id FROM others
+)
+UPDATE orders_order o
+SET fence = fence + 1, holder = %(holder)s, claims = claims + 1,
+    due_at = engine_now() + make_interval(secs => %(lease_s)s)
+FROM due WHERE o.id = due.id
+RETURNING o.*
 """
 
-DUE = """
-WITH due AS (
-    SELECT id, hinted_at FROM orders_order
-    WHERE due_at <= engine_now() - make_interval(secs => %s)
-      AND (hinted_at IS NULL OR hinted_at < engine_now() - make_interval(secs => %s))
-    ORDER BY due_at
-    LIMIT %s
-    FOR UPDATE SKIP LOCKED
-)
-UPDATE orders_order o SET hinted_at = engine_now() FROM due WHERE o.id = due.id
-RETURNING o.id, due.hinted_at IS NOT NULL
+OVERDUE = """
+SELECT count(*) FROM (
+    SELECT 1 FROM orders_order WHERE due_at <= engine_now() - make_interval(secs => %s) LIMIT %s
+) AS overdue
 """
 
 _HELD = """
@@ -55,21 +61,26 @@ FROM held WHERE o.id = held.id RETURNING o.id
 """
 
 
-def claim(order_id: UUID, *, holder: str) -> Order | None:
-    """Take the lease of a due order; None when it isn't due, is final, or somebody else was first."""
-    claimed = list(Order.objects.raw(CLAIM, [holder, settings.LEASE_S, order_id]))
-    return claimed[0] if claimed else None
+def claim(hinted: Sequence[UUID], *, holder: str, room: int = 0) -> list[Order]:
+    """Take the leases of the hinted orders that are due, and of up to `room` others, those due longest first.
 
-
-def take_due(*, limit: int, grace_s: float, rehint_s: float) -> list[tuple[UUID, bool]]:
-    """Orders that nobody has looked at `grace_s` after they were due, oldest first, marked as hinted.
-
-    With each: whether it was answered before, and nobody acted on that. The same order is answered again only after
-    `rehint_s`; rows that another process is taking are passed over.
+    What isn't due, is final, or is being taken by somebody else is left out.
     """
+    wanted = {
+        "hinted": list(hinted),
+        "room": room,
+        "holder": holder,
+        "lease_s": settings.LEASE_S,
+    }
+    return list(Order.objects.raw(CLAIM, wanted))
+
+
+def overdue(*, for_s: float, most: int) -> int:
+    """How many orders have been due for so long without anybody taking them; counted up to `most`."""
     with connection.cursor() as cursor:
-        cursor.execute(DUE, [grace_s, rehint_s, limit])
-        return [(order_id, was_hinted) for order_id, was_hinted in cursor.fetchall()]
+        cursor.execute(OVERDUE, [for_s, most])
+        count: int = cursor.fetchone()[0]
+        return count
 
 
 def renew(held: Sequence[Held]) -> set[UUID]:

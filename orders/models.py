@@ -107,7 +107,6 @@ class Order(models.Model):
 
     # The lease's end, the back-off's end and the sweep's cursor in one; empty when nothing is left to do.
     due_at = models.DateTimeField(null=True, db_default=EngineNow())
-    hinted_at = models.DateTimeField(null=True)  # the last time that the pulse told the workers
     fence = models.BigIntegerField(
         db_default=0
     )  # raised by each claim; a writer with an older one is refused
@@ -160,7 +159,7 @@ class Order(models.Model):
             ),
         ]
         indexes = [
-            # pulse.sweep: what is due, oldest first
+            # leases.claim and pulse.sweep: what is due, oldest first
             models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="order_due"),
             # GET /api/orders and the account's stream
             models.Index(fields=["account", "-id"], name="order_of_account"),

@@ -70,13 +70,14 @@ def pulse_failed(*, task: str, error: Exception) -> None:
     log.warning("pulse.failed", task=task, error=f"{type(error).__name__}: {error}")
 
 
-def swept(*, due: int, hinted: bool) -> None:
-    log.info("pulse.swept", due=due, by="hint" if hinted else "pulse, Redis is away")
+def swept(*, overdue: int) -> None:
+    """Found by the pulse: their hints were lost, or Redis is away."""
+    log.info("pulse.swept", overdue=overdue)
 
 
-def execution_failed(*, order_id: UUID, error: Exception) -> None:
-    """Nothing is lost: the lease ends and the order is tried again."""
-    log.error("execution.failed", order_id=str(order_id), exc_info=error)
+def execution_failed(*, error: Exception) -> None:
+    """Nothing is lost: the leases end and the orders are tried again."""
+    log.error("execution.failed", exc_info=error)
 
 
 def hub_failed(*, task: str, error: Exception) -> None:

@@ -1,15 +1,14 @@
-"""Each worker's pulse: asks the chain for what this process sent, renews its leases, and finds what is due.
+"""Each worker's pulse: asks the chain for what this process sent, renews its leases, and executes what is overdue.
 
-It needs PostgreSQL only. What no hint moves, and everything while Redis is away, it executes itself, in as many threads
-as the worker has.
+It needs PostgreSQL only. What no hint moves, and so everything while Redis is away, it executes in threads of its own,
+as many as the worker has.
 """
 
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
@@ -19,11 +18,9 @@ from orders import execution, inflight, leases, observe, settlement, tasks
 from orders.exchange import TradingDesk, trading_desk
 from orders.inflight import InFlight
 from orders.leases import Held
-from orders.retries import RetryDue
+from orders.retries import Retry
 
 ASK_EVERY_S = 0.2
-# A hint that nobody acted on by then may have died with the worker that had reserved it.
-HINT_LOST_AFTER_S = 2.0
 
 # After a hint that failed, none is tried for so long: a Redis that is stuck would cost each its time-out.
 REDIS_PAUSE_S = 5.0
@@ -98,8 +95,7 @@ class Pulse:
             self._asking_since = None
         still = {sent.held for sent in settled.waiting}
         self._held.forget(sent.held for sent in waiting if sent.held not in still)
-        for order_id, delay_s in settled.retries:
-            self._hint(order_id, after_s=delay_s)
+        self._hint(settled.retries)
 
     def renew(self) -> None:
         """Extend every lease that this process holds; let go of those that it lost."""
@@ -119,48 +115,41 @@ class Pulse:
         return self._held.running_now() if hangs else self._held.held()
 
     def sweep(self) -> None:
-        """Find orders that are due and that nobody took up: hint them; execute here what no hint moves."""
-        while self._takes_more and self._sweep_a_batch():
-            pass
-
-    def _sweep_a_batch(self) -> bool:
-        """Whether there may be more."""
+        """Execute what has been due for a while: its hint was lost, or there is no Redis to carry one."""
+        if not self._takes_more:
+            return
         self._own = [future for future in self._own if not future.done()]
-        limit = settings.WORKER_CONCURRENCY * 10 - len(self._own)
-        due = leases.take_due(
-            limit=limit,
-            grace_s=settings.SWEEP_INTERVAL_S / 2,
-            rehint_s=HINT_LOST_AFTER_S,
-        )
-        redis_away = False
-        for order_id, was_hinted in due:
-            redis_away = redis_away or (not was_hinted and not self._hint(order_id))
-            if redis_away or was_hinted:
-                self._own.append(self._own_threads.submit(self._execute, order_id))
-        if due:
-            observe.swept(due=len(due), hinted=not redis_away)
-        return 0 < limit == len(due)
+        free = settings.WORKER_CONCURRENCY - len(self._own)
+        overdue = leases.overdue(for_s=settings.SWEEP_INTERVAL_S / 2, most=free * execution.AT_ONCE)
+        for _ in range(0, overdue, execution.AT_ONCE):
+            self._own.append(self._own_threads.submit(self._execute_overdue))
+        if overdue:
+            observe.swept(overdue=overdue)
 
-    def _hint(self, order_id: UUID, *, after_s: float = 0.0) -> bool:
-        if self._held.monotonic() < self._no_hints_until:
-            return False
+    def _execute_overdue(self) -> None:
+        """As long as there is more than fits at once."""
         try:
-            tasks.hint(order_id, after_s=after_s)
+            while self._takes_more:
+                done = execution.execute(
+                    [], room=execution.AT_ONCE, desk=self._desk, held=self._held
+                )
+                self._hint(done.retries)
+                if done.claimed < execution.AT_ONCE:
+                    return
+        except Exception as error:  # the thread's edge
+            observe.execution_failed(error=error)
+        finally:
+            connection.close()
+
+    def _hint(self, retries: Sequence[Retry]) -> None:
+        """Tell the workers when these attempts are due. Whatever gets lost here is swept up a second later."""
+        if not retries or self._held.monotonic() < self._no_hints_until:
+            return
+        try:
+            tasks.hint_retries(retries)
         except tasks.BROKER_AWAY as error:
             self._no_hints_until = self._held.monotonic() + REDIS_PAUSE_S
             observe.hint_failed(error=error)
-            return False
-        return True
-
-    def _execute(self, order_id: UUID) -> None:
-        try:
-            execution.execute(order_id, desk=self._desk, held=self._held)
-        except RetryDue:
-            pass  # the journal has written when
-        except Exception as error:  # the thread's edge
-            observe.execution_failed(order_id=order_id, error=error)
-        finally:
-            connection.close()
 
     def _repeat(self, beat: Callable[[], None], interval_s: Callable[[], float]) -> None:
         while not self._stopping.wait(interval_s()):

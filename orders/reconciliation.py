@@ -95,13 +95,13 @@ def settle(desk: TradingDesk, done: Reconciled, *, sleep: Callable[[float], None
     left = set(Order.objects.filter(status=Status.SUBMITTED).values_list("id", flat=True))
     while left:
         for order_id in sorted(left):
-            order = leases.claim(order_id, holder=HOLDER)
-            if order is None:
+            claimed = leases.claim([order_id], holder=HOLDER)
+            if not claimed:
                 continue  # the lease of a worker of back then: it ends by itself
             left.discard(order_id)
-            if order.status != Status.SUBMITTED:
+            if claimed[0].status != Status.SUBMITTED:
                 continue
-            if is_settled(order, desk, sleep=sleep):
+            if is_settled(claimed[0], desk, sleep=sleep):
                 done.settled.append(order_id)
             else:
                 done.in_doubt.append(order_id)
@@ -112,7 +112,7 @@ def settle(desk: TradingDesk, done: Reconciled, *, sleep: Callable[[float], None
 def is_settled(order: Order, desk: TradingDesk, *, sleep: Callable[[float], None]) -> bool:
     """Ask for the order's transaction until its fate is known; after some tries give the order back."""
     # Whatever is asked for here can't land any more: nothing is sent, whoever has the lease.
-    waiting = [execution.resume(order, desk, held_since=desk.monotonic())]
+    waiting = execution.resume([order], held_since=desk.monotonic())
     for _ in range(TRIES):
         waiting = settlement.settle(waiting, desk=desk).waiting
         if not waiting:

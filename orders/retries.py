@@ -6,6 +6,7 @@ The journal keeps the count.
 import random
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 from orders.journal import AttemptChange, Transition
 from orders.lifecycle import AttemptState, Status
@@ -16,8 +17,8 @@ MAX_ATTEMPTS = 4
 BACK_OFF_S = 1
 
 
-class RetryDue(Exception):
-    """The order has another attempt coming; Celery brings the hint after the same back-off."""
+Retry = tuple[UUID, float]
+"""An order that has another attempt coming, after so many seconds."""
 
 
 def back_off_s(attempt: int, *, jitter: Callable[[], float] = random.random) -> float:

@@ -8,7 +8,6 @@ history. Anything else is not known, and is shown as in doubt once waiting alone
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
-from uuid import UUID
 
 from django.db import connection
 
@@ -18,7 +17,7 @@ from orders.inflight import Sent
 from orders.journal import AttemptChange, Refused, Transition
 from orders.lifecycle import AttemptState, Status
 from orders.models import Order
-from orders.retries import after_failure
+from orders.retries import Retry, after_failure
 from orders.stream import Event, executed_price
 from routing.chain import (
     MAX_SIGNATURES_PER_CALL,
@@ -31,6 +30,7 @@ from routing.tokens import from_base
 from routing.venue import RoutingError
 
 RESEND_EVERY_S = 2.0
+MAX_SENDS_PER_CALL = 100
 DOUBT_AFTER_SILENCE_S = 30.0
 ASK_AGAIN_S = 1.0  # what is in doubt
 AFTER_REFUSAL_S = 10.0  # the database's own guard refused what we made of the answer: a bug, and no reason to hurry
@@ -71,32 +71,34 @@ Verdict = Landed | Dead | Unknown
 
 @dataclass(slots=True)
 class Settled:
-    """`waiting` is to be asked again; `retries` have another attempt coming, after so many seconds."""
+    """`waiting` is to be asked again; `retries` have another attempt coming."""
 
     waiting: list[Sent] = field(default_factory=list)
-    retries: list[tuple[UUID, float]] = field(default_factory=list)
+    retries: list[Retry] = field(default_factory=list)
 
 
-def send(sent: Sent, *, desk: TradingDesk) -> bool:
+def send(sents: Sequence[Sent], *, desk: TradingDesk) -> None:
     """Send the stored bytes, again or for the first time: the chain gives them one effect.
 
-    Answers False when the node is in trouble; never raises for the chain. Whatever goes wrong from here on, the
-    transaction may be on its way; only `settle` can tell. A worker whose lease is over sends nothing.
+    Never raises for the chain. Whatever goes wrong from here on, the transactions may be on their way; only `settle`
+    can tell. A worker whose lease is over sends nothing: whoever has the order now does.
     """
     connection.close()
-    now = desk.monotonic()
-    if now >= sent.lease_until:
-        observe.lease_over(order_id=sent.order_id, attempt=sent.attempt)
-        return (
-            True  # whoever has the order now sends it; the others of this process may still be ours
-        )
-    sent.sent_at = now
-    try:
-        desk.chain.send(sent.signed_bytes)
-    except RoutingError as error:
-        observe.send_failed(order_id=sent.order_id, attempt=sent.attempt, error=error)
-        return False
-    return True
+    for start in range(0, len(sents), MAX_SENDS_PER_CALL):
+        now = desk.monotonic()
+        ours = []
+        for sent in sents[start : start + MAX_SENDS_PER_CALL]:
+            if now < sent.lease_until:
+                sent.sent_at = now
+                ours.append(sent)
+            else:
+                observe.lease_over(order_id=sent.order_id, attempt=sent.attempt)
+        errors = desk.chain.send_many([sent.signed_bytes for sent in ours]) if ours else ()
+        for sent, error in zip(ours, errors, strict=True):
+            if error is not None:
+                observe.send_failed(order_id=sent.order_id, attempt=sent.attempt, error=error)
+        if errors and all(errors):
+            break  # a node in trouble may cost a time-out per call: the others wait for the next time
 
 
 def settle(sents: Sequence[Sent], *, desk: TradingDesk) -> Settled:
@@ -107,10 +109,10 @@ def settle(sents: Sequence[Sent], *, desk: TradingDesk) -> Settled:
         connection.close()  # no connection is held while the chain answers
         verdicts = _ask(chunk, desk)
         _write(list(zip(chunk, verdicts, strict=True)), settled, now=desk.monotonic())
-    for sent in settled.waiting:
-        due = sent.can_land and desk.monotonic() - sent.sent_at >= RESEND_EVERY_S
-        if due and not send(sent, desk=desk):
-            break  # a node in trouble may cost a time-out per send: the others wait for the next time
+    send_again_before = desk.monotonic() - RESEND_EVERY_S
+    again = [s for s in settled.waiting if s.can_land and s.sent_at <= send_again_before]
+    if again:
+        send(again, desk=desk)
     return settled
 
 
@@ -245,7 +247,7 @@ def _write(verdicts: Sequence[tuple[Sent, Verdict]], settled: Settled, *, now: f
         if isinstance(verdict, Unknown):
             sent.can_land = verdict.can_land
             sent.ask_at = now + ASK_AGAIN_S if verdict.doubt or sent.in_doubt else now
-    outcomes = journal.record([transition for _, transition in news]) if news else []
+    outcomes = journal.record([transition for _, transition in news])
     behind: list[Sent] = []
     for (sent, transition), outcome in zip(news, outcomes, strict=True):
         if isinstance(outcome, Refused):

@@ -1,4 +1,4 @@
-"""Celery's side: the task that executes an order, the hints that wake it, and beat's housekeeping.
+"""Celery's side: the task that executes orders, the hints that wake it, and beat's housekeeping.
 
 A hint is a message that may be lost, late or doubled: the claim decides who executes, the sweep finds what nobody
 heard.
@@ -7,7 +7,10 @@ heard.
 import queue
 import threading
 import time
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from functools import cache
+from typing import Any
 from uuid import UUID
 
 from celery import shared_task
@@ -18,28 +21,46 @@ from kombu.exceptions import KombuError, OperationalError
 from orders import checkpoints, execution, observe
 from orders.exchange import trading_desk
 from orders.models import StreamTicket
-from orders.retries import BACK_OFF_S, MAX_ATTEMPTS, RetryDue
+from orders.retries import BACK_OFF_S, MAX_ATTEMPTS, Retry
 
 BROKER_AWAY = (KombuError, OperationalError, OSError)
 PAUSE_AFTER_FAILURE_S = 1.0
 
 
+class RetryDue(Exception):
+    """Some of these orders have another attempt coming; Celery brings the hint after the same back-off."""
+
+
 @shared_task(
+    bind=True,
     autoretry_for=(RetryDue,),
     retry_backoff=BACK_OFF_S,
     retry_jitter=False,  # the journal's own back-off is never longer, so this hint comes when the attempt is due
     max_retries=MAX_ATTEMPTS - 1,
 )
-def execute_order(order_id: str) -> None:
-    """Move one order on as far as it goes now; while execution is halted, not at all."""
+def execute_orders(self: Any, order_ids: list[str]) -> None:
+    """Move these orders on as far as they go now, and what else is due; while execution is halted, nothing."""
     if settings.EXECUTION == "halted":
         return
-    execution.execute(UUID(order_id))
+    hinted = [UUID(order_id) for order_id in order_ids]
+    retries = execution.execute(hinted, room=max(0, execution.AT_ONCE - len(hinted))).retries
+    mine = set(hinted) if self.request.retries < self.max_retries else set()
+    others = [retry for retry in retries if retry[0] not in mine]
+    if others:
+        with suppress(*BROKER_AWAY):  # what gets lost here is swept up a second later
+            hint_retries(others)
+    if len(others) < len(retries):
+        raise RetryDue(f"{len(retries) - len(others)} orders have another attempt coming.")
 
 
-def hint(order_id: UUID, *, after_s: float = 0.0) -> None:
-    """Tell the workers that an order is (or will be) due. Raises one of BROKER_AWAY."""
-    execute_order.apply_async((str(order_id),), countdown=after_s)
+def hint(order_ids: Collection[UUID], *, after_s: float = 0.0) -> None:
+    """Tell the workers that orders are (or will be) due. Raises one of BROKER_AWAY."""
+    execute_orders.apply_async(([str(order_id) for order_id in order_ids],), countdown=after_s)
+
+
+def hint_retries(retries: Sequence[Retry]) -> None:
+    """The same for orders whose next attempt is not due yet: one message, when the last of them is."""
+    hint([order_id for order_id, _ in retries], after_s=max(delay_s for _, delay_s in retries))
 
 
 def hint_soon(order_id: UUID) -> None:
@@ -56,9 +77,11 @@ def _hints() -> "queue.SimpleQueue[UUID]":
 
 def _pass_on(hints: "queue.SimpleQueue[UUID]") -> None:
     while True:
-        order_id = hints.get()
+        order_ids = [hints.get()]
+        while not hints.empty() and len(order_ids) < execution.AT_ONCE:
+            order_ids.append(hints.get())
         try:
-            hint(order_id)
+            hint(order_ids)
         except (
             Exception
         ) as error:  # the thread's edge: the sweep does what these hints would have done

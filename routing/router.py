@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Final
 
 from routing.amm import BPS, ceil_div
@@ -48,20 +49,30 @@ async def collect_quotes(
     A venue that is late or fails is a candidate without a quote; it never raises for one. Whatever is
     still running at the deadline, or when the caller is cancelled, is cancelled and awaited.
     """
+    (candidates,) = await collect_all_quotes(venues, [swap], deadline_s=deadline_s)
+    return candidates
+
+
+async def collect_all_quotes(
+    venues: Iterable[Venue], swaps: Sequence[Swap], *, deadline_s: float
+) -> list[tuple[Candidate, ...]]:
+    """The same for several swaps at once, under one deadline; answers in their order."""
     venues = tuple(venues)
-    asked = [asyncio.create_task(venue.quote(swap)) for venue in venues]
+    asked = [asyncio.create_task(venue.quote(swap)) for swap in swaps for venue in venues]
     try:
         if asked:
             await asyncio.wait(asked, timeout=deadline_s)
         in_time = [task.done() for task in asked]
     finally:
         for task in asked:
-            task.cancel()
+            if not task.done():
+                task.cancel()
         answers = await asyncio.gather(*asked, return_exceptions=True)
-    return tuple(
+    candidates = (
         _candidate(venue.label, venue.name, answer if on_time else None, deadline_s)
-        for venue, answer, on_time in zip(venues, answers, in_time, strict=True)
+        for venue, answer, on_time in zip(venues * len(swaps), answers, in_time, strict=True)
     )
+    return [tuple(islice(candidates, len(venues))) for _ in swaps]
 
 
 def _candidate(

@@ -6,7 +6,7 @@ from typing import Any
 
 from orders.exchange import TradingDesk
 from routing.chain import Chain, Statuses
-from routing.venue import FateUnknown, Quote, Swap, Unavailable, Venue
+from routing.venue import FateUnknown, Quote, RoutingError, Swap, Unavailable, Venue
 
 
 class DownVenue:
@@ -47,6 +47,16 @@ class Node:
         if self.loses_answers:
             raise FateUnknown("RPC_TIMEOUT", "the node did not answer")
         return signature
+
+    def send_many(self, raws: Sequence[bytes]) -> tuple[RoutingError | None, ...]:
+        answers: list[RoutingError | None] = []
+        for raw in raws:
+            try:
+                self.send(raw)
+                answers.append(None)
+            except RoutingError as error:
+                answers.append(error)
+        return tuple(answers)
 
     def statuses(self, signatures: Sequence[str], *, search_history: bool = False) -> Statuses:
         if self.is_down:

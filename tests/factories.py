@@ -4,7 +4,9 @@ from collections import deque
 from typing import Any
 from uuid import UUID
 
-from orders import intake, journal
+from orders import execution, intake, journal, leases
+from orders.exchange import TradingDesk
+from orders.inflight import Sent
 from orders.journal import AttemptChange, NewOrder, Transition
 from orders.lifecycle import TRANSITIONS, AttemptState, Status
 from orders.models import Account, Order, OrderEvent
@@ -94,6 +96,18 @@ def way_to(status: Status) -> list[Status]:
             return way[1:]
         ways.extend([*way, step] for step in TRANSITIONS[way[-1]] if step not in way)
     raise ValueError(f"nothing leads to {status}")
+
+
+def claim(order: Order, *, holder: str = "tests") -> Order:
+    """A due order, as its new holder has it."""
+    (claimed,) = leases.claim([order.id], holder=holder)
+    return claimed
+
+
+def sign(order: Order, *, desk: TradingDesk) -> Sent:
+    """A claimed order's transaction, committed and not sent yet."""
+    (sent,) = execution.advance([order], desk=desk, held_since=desk.monotonic()).sents
+    return sent
 
 
 def statuses(order: Order | UUID) -> list[str]:

@@ -37,7 +37,7 @@ def order(account: Account, desk: TradingDesk, lab: ChainLab) -> Order:
     """A confirmed order, among others in several states; what was signed for them can land no more."""
     orders = [place(account) for _ in range(4)]
     for each in orders[:3]:
-        execution.execute(each.id, desk=desk)
+        execution.execute([each.id], desk=desk)
     intake.cancel_order(place(account).id, account_id=account.pk)
     order = Order.objects.get(id=orders[1].id)
     assert order.status == "confirmed"
@@ -291,7 +291,7 @@ def test_a_running_engine_raises_no_false_alarm(account: Account, desk: TradingD
 
     def run() -> None:
         while not stop.is_set():
-            execution.execute(place(account).id, desk=desk)
+            execution.execute([place(account).id], desk=desk)
         connection.close()
 
     engine = threading.Thread(target=run)

@@ -40,7 +40,7 @@ def order(account: Account, desk: TradingDesk) -> Order:
     """A confirmed order among three, all of them in a checkpoint."""
     orders = [place(account) for _ in range(3)]
     for each in orders:
-        execution.execute(each.id, desk=desk)
+        execution.execute([each.id], desk=desk)
     assert checkpoints.write() == 1
     return Order.objects.get(id=orders[1].id)
 

@@ -4,19 +4,21 @@ import asyncio
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
+from uuid import UUID
 
 import pytest
 from django.db import connection
 from django.utils import timezone
 
-from orders import execution, inflight, intake, leases, settlement
+from orders import execution, inflight, intake, settlement
 from orders.exchange import TradingDesk
-from orders.execution import LostRace, execute
+from orders.execution import Advanced, Executed, execute
 from orders.lifecycle import AttemptState, Status
 from orders.models import Account, Order, OrderAttempt, OrderEvent
-from orders.retries import MAX_ATTEMPTS, RetryDue
+from orders.retries import MAX_ATTEMPTS
 from tests.desks import DownVenue, behind, without
-from tests.factories import place, statuses
+from tests.factories import claim, place, sign, statuses
 from tests.routing.lab import ChainLab, together
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -34,7 +36,7 @@ def nothing_in_flight() -> Iterator[None]:
 def test_an_order_goes_all_the_way(account: Account, desk: TradingDesk) -> None:
     order = place(account)
 
-    execute(order.id, desk=desk)
+    execute([order.id], desk=desk)
 
     assert statuses(order) == ALL_THE_WAY
     order.refresh_from_db()
@@ -55,7 +57,7 @@ def test_an_order_goes_all_the_way(account: Account, desk: TradingDesk) -> None:
 def test_the_events_carry_what_their_readers_need(account: Account, desk: TradingDesk) -> None:
     order = place(account)
 
-    execute(order.id, desk=desk)
+    execute([order.id], desk=desk)
 
     details = {event.status: event.details for event in OrderEvent.objects.filter(order=order)}
     assert details["pending"] == details["routing"] == {}
@@ -80,12 +82,12 @@ def test_a_second_hint_executes_nothing(account: Account, desk: TradingDesk) -> 
 
     def hint() -> None:
         try:
-            execute(order.id, desk=desk)
+            execute([order.id], desk=desk)
         finally:
             connection.close()
 
     together([hint] * 5)
-    execute(order.id, desk=desk)
+    execute([order.id], desk=desk)
 
     assert statuses(order) == ALL_THE_WAY
     assert len(node.sent) == 1
@@ -94,7 +96,7 @@ def test_a_second_hint_executes_nothing(account: Account, desk: TradingDesk) -> 
 def test_one_venue_down_leaves_the_order_to_the_other(account: Account, desk: TradingDesk) -> None:
     order = place(account)
 
-    execute(order.id, desk=without(desk, "raydium"))
+    execute([order.id], desk=without(desk, "raydium"))
 
     assert statuses(order) == ALL_THE_WAY
     quotes = OrderAttempt.objects.get(order=order).quotes
@@ -114,14 +116,13 @@ def test_with_every_venue_down_the_order_is_tried_four_times_and_fails_once(
     delays = []
 
     for attempt in range(1, MAX_ATTEMPTS):
-        with pytest.raises(RetryDue):
-            execute(order.id, desk=desk)
+        assert retried(execute([order.id], desk=desk)) == [order.id]
         order.refresh_from_db()
         assert (order.status, order.attempt) == (Status.ROUTING, attempt + 1)
         delays.append(due_in_s(order))
-        execute(order.id, desk=desk)  # a hint that comes early finds nothing due
+        execute([order.id], desk=desk)  # a hint that comes early finds nothing due
         become_due(order)
-    execute(order.id, desk=desk)
+    execute([order.id], desk=desk)
 
     assert statuses(order) == ["pending", *["routing"] * MAX_ATTEMPTS, "failed"]
     assert [attempt.state for attempt in order.attempts.order_by("number")] == [
@@ -146,7 +147,7 @@ def test_a_pair_without_a_pool_fails_at_once_and_for_good(
 ) -> None:
     order = place(account, token_in="JUP", token_out="BONK", amount_in_base=10**6)
 
-    execute(order.id, desk=desk)
+    execute([order.id], desk=desk)
 
     assert statuses(order) == ["pending", "routing", "failed"]
     order.refresh_from_db()
@@ -159,7 +160,7 @@ def test_a_price_beyond_the_limit_kills_the_attempt_on_chain_and_the_next_one_wa
     desk = open_desk(swap_delay_ms=(40_000, 40_000))
     order = place(account, slippage_bps=0)
 
-    execute(order.id, desk=desk)
+    execute([order.id], desk=desk)
     lab.clock.pass_slots(100)
     attempt = OrderAttempt.objects.get(order=order)
     assert offers(desk, order)[attempt.venue] < (attempt.min_amount_out_base or 0), (
@@ -183,7 +184,7 @@ def test_a_retry_never_loosens_the_first_attempts_limit(
     order = place(account, slippage_bps=0)
     desk, node = behind(open_desk())
     node.drops_sends = True
-    execute(order.id, desk=desk)
+    execute([order.id], desk=desk)
     first = OrderAttempt.objects.get(order=order)
     lab.clock.pass_slots(300)
     node.drops_sends = False
@@ -193,8 +194,7 @@ def test_a_retry_never_loosens_the_first_attempts_limit(
     )
 
     become_due(order)
-    with pytest.raises(RetryDue):
-        execute(order.id, desk=desk)
+    assert retried(execute([order.id], desk=desk)) == [order.id]
 
     second = OrderAttempt.objects.get(order=order, number=2)
     assert (second.state, second.error_code) == (AttemptState.FAILED, "SLIPPAGE_EXCEEDED")
@@ -206,13 +206,12 @@ def test_a_crash_before_submitted_resumes_the_attempt(
     account: Account, desk: TradingDesk, status: Status
 ) -> None:
     order = place(account)
-    claimed = leases.claim(order.id, holder="died")
-    assert claimed
+    claimed = claim(order)
     while claimed.status != status:
-        claimed = execution.STEPS[Status(claimed.status)](claimed, desk)
+        (claimed,) = execution.step([claimed], desk=desk, done=Advanced())
     become_due(order)
 
-    execute(order.id, desk=desk)
+    execute([order.id], desk=desk)
 
     assert statuses(order) == ALL_THE_WAY
     assert OrderAttempt.objects.filter(order=order).count() == 1
@@ -223,13 +222,12 @@ def test_a_crash_between_commit_and_send_sends_the_stored_bytes(
 ) -> None:
     desk, node = behind(desk)
     order = place(account)
-    claimed = leases.claim(order.id, holder="died")
-    assert claimed
-    stored = execution.advance(claimed, desk=desk, held_since=desk.monotonic())
-    assert stored and node.sent == []
+    claimed = claim(order)
+    stored = sign(claimed, desk=desk)
+    assert node.sent == []
     become_due(order)
 
-    execute(order.id, desk=desk)
+    execute([order.id], desk=desk)
 
     assert statuses(order) == ALL_THE_WAY
     assert node.sent == [stored.signed_bytes]
@@ -238,14 +236,12 @@ def test_a_crash_between_commit_and_send_sends_the_stored_bytes(
 def test_a_crash_after_the_send_swaps_once(account: Account, desk: TradingDesk) -> None:
     desk, node = behind(desk)
     order = place(account)
-    claimed = leases.claim(order.id, holder="died")
-    assert claimed
-    sent = execution.advance(claimed, desk=desk, held_since=desk.monotonic())
-    assert sent
-    settlement.send(sent, desk=desk)
+    claimed = claim(order)
+    sent = sign(claimed, desk=desk)
+    settlement.send([sent], desk=desk)
     become_due(order)
 
-    execute(order.id, desk=desk)
+    execute([order.id], desk=desk)
 
     assert statuses(order) == ALL_THE_WAY
     assert set(node.sent) == {sent.signed_bytes}
@@ -256,13 +252,13 @@ def test_a_worker_that_lost_its_lease_stops_before_it_sends(
 ) -> None:
     desk, node = behind(desk)
     order = place(account)
-    slow = leases.claim(order.id, holder="slow")
-    assert slow
+    slow = claim(order)
     become_due(order)
-    execute(order.id, desk=desk)
+    execute([order.id], desk=desk)
 
-    with pytest.raises(LostRace):
-        execution.advance(slow, desk=desk, held_since=desk.monotonic())
+    done = execution.advance([slow], desk=desk, held_since=desk.monotonic())
+
+    assert done == Advanced()
 
     assert statuses(order) == ALL_THE_WAY
     assert len(node.sent) == 1
@@ -273,7 +269,7 @@ def test_an_answer_that_was_lost_is_asked_for(account: Account, desk: TradingDes
     node.loses_answers = True
     order = place(account)
 
-    execute(order.id, desk=desk)
+    execute([order.id], desk=desk)
 
     assert statuses(order) == ALL_THE_WAY
 
@@ -282,7 +278,7 @@ def test_ten_fruitless_claims_fail_the_order_as_stuck(account: Account, desk: Tr
     order = place(account)
     Order.objects.filter(id=order.id).update(claims=execution.MAX_FRUITLESS_CLAIMS)
 
-    execute(order.id, desk=desk)
+    execute([order.id], desk=desk)
 
     order.refresh_from_db()
     assert (order.status, order.error_code) == ("failed", "STUCK")
@@ -290,12 +286,11 @@ def test_ten_fruitless_claims_fail_the_order_as_stuck(account: Account, desk: Tr
 
 def test_a_submitted_order_is_never_stuck(account: Account, desk: TradingDesk) -> None:
     order = place(account)
-    claimed = leases.claim(order.id, holder="died")
-    assert claimed and execution.advance(claimed, desk=desk, held_since=desk.monotonic())
+    sign(claim(order), desk=desk)
     Order.objects.filter(id=order.id).update(claims=99)
     become_due(order)
 
-    execute(order.id, desk=desk)
+    execute([order.id], desk=desk)
 
     assert statuses(order) == ALL_THE_WAY
 
@@ -304,7 +299,7 @@ def test_a_cancelled_order_is_not_executed(account: Account, desk: TradingDesk) 
     order = place(account)
     intake.cancel_order(order.id, account_id=account.pk)
 
-    execute(order.id, desk=desk)
+    execute([order.id], desk=desk)
 
     assert statuses(order) == ["pending", "cancelled"]
 
@@ -336,3 +331,66 @@ def offers(desk: TradingDesk, order: Order) -> dict[str, int]:
     return {
         name: asyncio.run(venue.quote(swap)).amount_out_base for name, venue in desk.venues.items()
     }
+
+
+def test_a_hundred_orders_go_through_the_steps_together(
+    account: Account, desk: TradingDesk, django_assert_max_num_queries: Callable[..., Any]
+) -> None:
+    orders = [place(account) for _ in range(100)]
+
+    with django_assert_max_num_queries(12):
+        done = execute([orders[0].id], room=99, desk=desk)
+
+    assert done == Executed(claimed=100)
+    assert {tuple(statuses(order)) for order in orders} == {tuple(ALL_THE_WAY)}
+
+
+def test_each_of_a_group_has_its_own_fate(account: Account, desk: TradingDesk) -> None:
+    good, hopeless = place(account), place(account, token_in="JUP", token_out="BONK")
+    stuck, cancelled = place(account), place(account)
+    Order.objects.filter(id=stuck.id).update(claims=execution.MAX_FRUITLESS_CLAIMS)
+    intake.cancel_order(cancelled.id, account_id=account.pk)
+
+    execute([good.id, hopeless.id, stuck.id, cancelled.id], desk=desk)
+
+    assert statuses(good) == ALL_THE_WAY
+    assert statuses(hopeless) == ["pending", "routing", "failed"]
+    assert statuses(stuck) == ["pending", "failed"]
+    assert statuses(cancelled) == ["pending", "cancelled"]
+
+
+def test_an_order_that_has_cost_workers_their_lives_goes_last_and_alone(
+    account: Account, desk: TradingDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deadly, *others = [place(account) for _ in range(4)]
+    Order.objects.filter(id=deadly.id).update(claims=execution.SOUND_CLAIMS)
+    build = execution._build
+
+    def die(order: Order, *rest: Any) -> Any:
+        if order.id == deadly.id:
+            raise MemoryError  # as far as the others are concerned
+        return build(order, *rest)
+
+    monkeypatch.setattr(execution, "_build", die)
+
+    with pytest.raises(MemoryError):
+        execute([deadly.id], room=9, desk=desk)
+
+    assert {tuple(statuses(order)) for order in others} == {tuple(ALL_THE_WAY)}
+    assert statuses(deadly)[-1] == "building"
+
+
+def test_a_claim_takes_others_along_those_due_longest_first(
+    account: Account, desk: TradingDesk
+) -> None:
+    hinted, young, old = (place(account) for _ in range(3))
+    Order.objects.filter(id=old.id).update(due_at=timezone.now() - timedelta(minutes=1))
+
+    execute([hinted.id], room=1, desk=desk)
+
+    assert statuses(hinted) == statuses(old) == ALL_THE_WAY
+    assert statuses(young) == ["pending"]
+
+
+def retried(done: Executed) -> list[UUID]:
+    return [order_id for order_id, _ in done.retries]

@@ -38,9 +38,9 @@ def test_old_landings_are_removed_and_recent_ones_kept(
     settings.MOCK_HISTORY_H = 1
     monkeypatch.setattr(tasks, "trading_desk", lambda: desk)
     old, recent = place(account), place(account)
-    execution.execute(old.id, desk=desk)
+    execution.execute([old.id], desk=desk)
     lab.clock.pass_slots(2 * 3_600_000 // settings.MOCK_SLOT_MS)
-    execution.execute(recent.id, desk=desk)
+    execution.execute([recent.id], desk=desk)
 
     tasks.remove_old_slots()
 

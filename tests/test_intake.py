@@ -55,7 +55,7 @@ def test_a_cancel_is_safe_to_repeat(account: Account) -> None:
 
 def execute(order: Order, desk: TradingDesk) -> None:
     try:
-        execution.execute(order.id, desk=desk)
+        execution.execute([order.id], desk=desk)
     finally:
         connection.close()
 

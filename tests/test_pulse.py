@@ -1,19 +1,20 @@
 """The pulse's own decisions: what it hints, what it executes itself, and whose leases it keeps."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 from uuid import UUID
 
 import pytest
 from django.conf import LazySettings
 
-from orders import execution, leases, pulse, settlement, tasks
+from orders import execution, pulse, settlement, tasks
 from orders.exchange import TradingDesk
 from orders.inflight import InFlight
 from orders.models import Account, Order
 from orders.pulse import Pulse
-from tests.factories import place
+from tests.desks import without
+from tests.factories import claim, place, sign, statuses
 from tests.routing.lab import ChainLab
 from tests.waiting import wait_until
 
@@ -21,53 +22,52 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def hints(monkeypatch: pytest.MonkeyPatch) -> list[UUID]:
-    hinted: list[UUID] = []
-    monkeypatch.setattr(tasks, "hint_soon", lambda order_id: None)
-    monkeypatch.setattr(tasks, "hint", lambda order_id, **_: hinted.append(order_id))
-    return hinted
-
-
-@pytest.fixture
-def due_at_once(settings: LazySettings) -> None:
+def alone(desk: TradingDesk, monkeypatch: pytest.MonkeyPatch, settings: LazySettings) -> Pulse:
+    """The pulse of a process that no hint reaches."""
     settings.SWEEP_INTERVAL_S = 0
+    monkeypatch.setattr(tasks, "hint_soon", lambda order_id: None)
+    return Pulse(desk=desk, held=InFlight())
+
+
+def ends(status: str, orders: int) -> None:
+    wait_until(
+        lambda: Order.objects.filter(status=status).count() == orders,
+        timeout_s=10,
+        what=f"{orders} {status} orders",
+    )
 
 
 def test_a_sweep_goes_on_while_there_is_more(
-    account: Account, hints: list[UUID], due_at_once: None, settings: LazySettings
+    account: Account, alone: Pulse, settings: LazySettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings.WORKER_CONCURRENCY = 1  # ten at a time
-    orders = [place(account) for _ in range(25)]
-
-    Pulse().sweep()
-
-    assert sorted(hints) == sorted(order.id for order in orders)
-
-
-def test_a_stuck_redis_costs_one_hint_and_the_pulse_executes_itself(
-    account: Account, desk: TradingDesk, due_at_once: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tried: list[UUID] = []
-
-    def stuck(order_id: UUID, **_: Any) -> None:
-        tried.append(order_id)
-        raise TimeoutError
-
-    monkeypatch.setattr(tasks, "hint_soon", lambda order_id: None)
-    monkeypatch.setattr(tasks, "hint", stuck)
-    for _ in range(3):
+    settings.WORKER_CONCURRENCY = 1
+    monkeypatch.setattr(execution, "AT_ONCE", 10)
+    for _ in range(25):
         place(account)
-    alone = Pulse(desk=desk, held=InFlight())
 
     alone.sweep()
 
-    wait_until(
-        lambda: Order.objects.filter(status="confirmed").count() == 3,
-        timeout_s=10,
-        what="the end of the orders",
-    )
-    alone.stop()
-    assert len(tried) == 1
+    ends("confirmed", 25)
+
+
+def test_a_stuck_redis_costs_one_hint_and_then_none_for_a_while(
+    account: Account, desk: TradingDesk, alone: Pulse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[UUID] = []
+
+    def stuck(order_ids: Collection[UUID], **_: Any) -> None:
+        tried.extend(order_ids)
+        raise TimeoutError
+
+    monkeypatch.setattr(tasks, "hint", stuck)
+    alone._desk = without(desk, "raydium", "meteora")  # so that a next attempt is to be hinted
+    first = place(account)
+    alone._execute_overdue()
+    second = place(account)
+    alone._execute_overdue()
+
+    assert tried == [first.id]
+    assert statuses(second)[-1] == "routing"
 
 
 @pytest.fixture
@@ -88,10 +88,7 @@ def silent_chain(desk: TradingDesk, monkeypatch: pytest.MonkeyPatch) -> Iterator
 def test_asking_that_hangs_lets_others_take_over(
     account: Account, desk: TradingDesk, lab: ChainLab, silent_chain: threading.Event
 ) -> None:
-    order = leases.claim(place(account).id, holder="tests")
-    assert order
-    sent = execution.advance(order, desk=desk, held_since=desk.monotonic())
-    assert sent
+    sent = sign(claim(place(account)), desk=desk)
     now = [0.0]
     held = InFlight(monotonic=lambda: now[0])
     held.wait_for([sent])

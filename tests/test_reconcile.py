@@ -53,7 +53,7 @@ def reconcile(desk: TradingDesk, lab: ChainLab) -> Reconciled:
 
 
 def execute(order: Order, desk: TradingDesk) -> None:
-    execution.execute(order.id, desk=desk)
+    execution.execute([order.id], desk=desk)
     assert Order.objects.get(id=order.id).status == "confirmed"
 
 
@@ -72,7 +72,7 @@ def test_a_forgotten_swap_is_adopted_and_not_swapped_again(
     assert [receipt.signature for receipt in done.adopted] == [tx_hash]
     order.refresh_from_db()
     assert (order.tx_hash, statuses(order)) == (tx_hash, CONFIRMED)
-    execution.execute(order.id, desk=desk)
+    execution.execute([order.id], desk=desk)
     report = audit(desk)
     assert (report.ok, report.landed) == (True, 1)
 
@@ -97,7 +97,7 @@ def test_an_order_that_was_being_built_is_adopted_from_there(
     with pytest.MonkeyPatch.context() as crash:
         crash.setattr(desk.chain, "simulate", lambda raw: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            execution.execute(order.id, desk=desk)
+            execution.execute([order.id], desk=desk)
     assert statuses(order)[-1] == "building"
     Order.objects.update(due_at=order.created_at)
     with restored_afterwards():
@@ -145,7 +145,7 @@ def test_what_the_backup_knows_to_be_sent_is_settled_by_its_signature(
     lost_answer, node = behind(desk)
     node.is_down = True
     order = place(account)
-    execution.execute(order.id, desk=lost_answer)
+    execution.execute([order.id], desk=lost_answer)
     assert statuses(order)[-1] == "submitted"
     inflight.here.forget(inflight.here.held())
     Order.objects.update(due_at=order.created_at)

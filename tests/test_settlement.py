@@ -1,19 +1,21 @@
 """Settlement: what counts as confirmed, what proves death, what stays in doubt, and what a cancel changes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from django.conf import settings
 
-from orders import execution, inflight, intake, leases, settlement
+from orders import execution, inflight, intake, journal, leases, settlement
 from orders.exchange import TradingDesk
 from orders.inflight import Sent
+from orders.journal import Transition
 from orders.lifecycle import AttemptState
 from orders.models import Account, Order, OrderAttempt, OrderEvent
 from orders.stream import rfc3339
 from tests.desks import Node, behind
-from tests.factories import place, statuses
+from tests.factories import claim, place, sign, statuses
 from tests.routing.lab import ChainLab
 from tests.waiting import wait_until
 
@@ -33,11 +35,8 @@ def dropped(account: Account, desk: TradingDesk) -> tuple[Sent, TradingDesk, Nod
     """A committed transaction that the chain never hears of, and the node that drops it."""
     desk, node = behind(desk)
     node.drops_sends = True
-    order = leases.claim(place(account).id, holder="tests")
-    assert order
-    sent = execution.advance(order, desk=desk, held_since=desk.monotonic())
-    assert sent
-    settlement.send(sent, desk=desk)
+    sent = sign(claim(place(account)), desk=desk)
+    settlement.send([sent], desk=desk)
     return sent, desk, node
 
 
@@ -46,7 +45,7 @@ def test_a_landing_is_confirmed_when_it_is_seen_and_not_before(
 ) -> None:
     desk = open_desk(swap_delay_ms=(2000, 2000))
     order = place(account)
-    execution.execute(order.id, desk=desk)
+    execution.execute([order.id], desk=desk)
     assert statuses(order)[-1] == "submitted"
 
     lab.clock.pass_slots(6)
@@ -62,7 +61,7 @@ def test_three_hundred_transactions_are_settled_in_two_questions(
     desk = open_desk(swap_delay_ms=(2000, 2000))
     orders = [place(account) for _ in range(300)]
     for order in orders:
-        execution.execute(order.id, desk=desk)
+        execution.execute([order.id], desk=desk)
     lab.clock.pass_slots(6)
 
     settlement.settle(inflight.here.waiting(), desk=desk)
@@ -90,14 +89,15 @@ def test_a_node_in_trouble_is_not_asked_to_send_again_for_everyone(
     desk, node = behind(desk)
     node.drops_sends = True
     for _ in range(5):
-        execution.execute(place(account).id, desk=desk)
+        execution.execute([place(account).id], desk=desk)
     monkeypatch.setattr(settlement, "RESEND_EVERY_S", 0.0)
+    monkeypatch.setattr(settlement, "MAX_SENDS_PER_CALL", 2)
     node.sent.clear()
 
     settled = settlement.settle(inflight.here.waiting(), desk=desk)
 
     assert len(settled.waiting) == 5
-    assert len(node.sent) == 1  # each might cost a time-out; the others' turn comes
+    assert len(node.sent) == 2  # each call might cost a time-out; the others' turn comes
 
 
 def test_an_expired_transaction_is_dead_only_once_the_expiry_is_final(
@@ -163,7 +163,7 @@ def test_silence_of_thirty_seconds_is_doubt_and_an_answer_ends_it(
     desk, node = behind(desk)
     node.is_down = True
     order = place(account)
-    execution.execute(order.id, desk=desk)
+    execution.execute([order.id], desk=desk)
     assert statuses(order)[-1] == "submitted"
     monkeypatch.setattr(settlement, "DOUBT_AFTER_SILENCE_S", 0.0)
 
@@ -238,24 +238,29 @@ def test_who_takes_over_a_doubt_in_silence_keeps_it(
         settlement.settle([sent], desk=desk)
     leases.release([sent.held])
 
-    execution.execute(sent.order_id, desk=desk)
+    execution.execute([sent.order_id], desk=desk)
 
     assert statuses(sent.order_id).count("submitted") == 2
     assert Order.objects.get().in_doubt_since is not None
 
 
-def test_a_lease_is_counted_from_before_it_was_taken(account: Account, desk: TradingDesk) -> None:
-    held_since = desk.monotonic()
-    order = leases.claim(place(account).id, holder="tests")
-    assert order
-    now = iter(range(10**9))
-    sleepy = replace(
-        desk, monotonic=lambda: held_since + next(now)
-    )  # a second goes by at each look
+def test_a_lease_is_counted_from_before_it_was_written(
+    account: Account, desk: TradingDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order, record = claim(place(account)), journal.record
+    now = [0.0]
 
-    sent = execution.advance(order, desk=sleepy, held_since=held_since)
+    def record_and_sleep(transitions: Sequence[Transition]) -> Any:
+        outcomes = record(transitions)
+        now[0] += 100
+        return outcomes
 
-    assert sent and sent.lease_until < sleepy.monotonic() - 1 + settings.LEASE_S
+    monkeypatch.setattr(journal, "record", record_and_sleep)
+    sleepy = replace(desk, monotonic=lambda: now[0])
+
+    (sent,) = execution.advance([order], desk=sleepy, held_since=0.0).sents
+
+    assert sent.lease_until == now[0] - 100 + settings.LEASE_S
 
 
 def test_a_worker_that_slept_past_its_lease_sends_nothing(
@@ -265,7 +270,7 @@ def test_a_worker_that_slept_past_its_lease_sends_nothing(
     node.sent.clear()
     asleep = replace(desk, monotonic=lambda: sent.lease_until + 0.001)
 
-    settlement.send(sent, desk=asleep)
+    settlement.send([sent], desk=asleep)
     settlement.settle([sent], desk=asleep)
 
     assert node.sent == []
@@ -292,7 +297,7 @@ def test_a_cancel_after_submitted_changes_nothing_for_a_swap_that_lands(
 ) -> None:
     desk = open_desk(swap_delay_ms=(2000, 2000))
     order = place(account)
-    execution.execute(order.id, desk=desk)
+    execution.execute([order.id], desk=desk)
     assert intake.cancel_order(order.id, account_id=account.pk).cancel_requested_at is not None
     lab.clock.pass_slots(6)
 

@@ -2,13 +2,11 @@
 
 import signal
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from typing import Any
 
 import pytest
 import redis
 from django.conf import settings
-from django.utils import timezone
 
 from orders import tasks
 from orders.exchange import exchange
@@ -69,10 +67,11 @@ def test_without_any_hint_the_sweep_finds_the_orders(
 ) -> None:
     orders = [place(account) for _ in range(20)]
 
-    start_worker()
+    worker = start_worker()
 
     ends(*orders)
     assert {tuple(statuses(order)) for order in orders} == {tuple(ALL_THE_WAY)}
+    assert "Task orders.tasks.execute_orders" not in worker.log
 
 
 def test_a_worker_that_never_saw_redis_executes_what_is_due(
@@ -84,20 +83,6 @@ def test_a_worker_that_never_saw_redis_executes_what_is_due(
 
     ends(*orders)
     assert {tuple(statuses(order)) for order in orders} == {tuple(ALL_THE_WAY)}
-
-
-def test_what_no_hint_moves_a_worker_executes_by_itself(
-    account: Account, start_worker: Any, no_hints: None
-) -> None:
-    orders = [place(account) for _ in range(5)]
-    # As if somebody had been told long ago, and had died with the message.
-    Order.objects.update(hinted_at=timezone.now() - timedelta(minutes=1))
-    worker = start_worker()
-
-    ends(*orders)
-
-    assert {tuple(statuses(order)) for order in orders} == {tuple(ALL_THE_WAY)}
-    assert "Task orders.tasks.execute_order" not in worker.log
 
 
 def test_when_a_worker_is_killed_with_swaps_on_the_wire_another_settles_them(

@@ -6,14 +6,14 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from orders import execution, inflight, leases
+from orders import execution, inflight
 from orders.admin import transactions
 from orders.exchange import TradingDesk
 from orders.inflight import Sent
 from orders.models import Account, Order
 from tests.admin.console import logged_in, staff
 from tests.desks import behind
-from tests.factories import place
+from tests.factories import claim, place, sign
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +35,7 @@ def auditor(db: None) -> Client:
 @pytest.fixture
 def confirmed(account: Account, desk: TradingDesk) -> Order:
     order = place(account, client_order_id="bot:1")
-    execution.execute(order.id, desk=desk)
+    execution.execute([order.id], desk=desk)
     order.refresh_from_db()
     return order
 
@@ -45,11 +45,7 @@ def dropped(account: Account, desk: TradingDesk) -> Sent:
     """A committed transaction that the chain never hears of."""
     desk, node = behind(desk)
     node.drops_sends = True
-    order = leases.claim(place(account).id, holder="tests")
-    assert order
-    sent = execution.advance(order, desk=desk, held_since=desk.monotonic())
-    assert sent
-    return sent
+    return sign(claim(place(account)), desk=desk)
 
 
 @pytest.fixture

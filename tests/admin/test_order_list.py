@@ -98,7 +98,7 @@ def test_filters_narrow_by_tokens_and_time(root: Client, account: Account) -> No
 @on_real_commits
 def test_filters_narrow_by_venue(root: Client, account: Account, desk: TradingDesk) -> None:
     order = place(account)
-    execution.execute(order.id, desk=without(desk, "meteora"))
+    execution.execute([order.id], desk=without(desk, "meteora"))
 
     assert listed(root.get(ORDERS, {"venue": "raydium"})) == [order.id]
     assert listed(root.get(ORDERS, {"venue": "meteora"})) == []

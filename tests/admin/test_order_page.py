@@ -73,7 +73,7 @@ def test_a_venue_that_gave_no_quote_is_in_the_table_with_its_error(
     root: Client, account: Account, desk: TradingDesk
 ) -> None:
     order = place(account)
-    execution.execute(order.id, desk=without(desk, "meteora"))
+    execution.execute([order.id], desk=without(desk, "meteora"))
 
     assert "Meteora VENUE_DOWN No quote: Meteora is down" in text_of(root.get(order_page(order)))
 
@@ -83,7 +83,7 @@ def test_a_failed_order_shows_its_error_and_whether_to_try_again(
     root: Client, account: Account, desk: TradingDesk
 ) -> None:
     order = place(account, token_in="BONK", token_out="SOL", amount_in_base=1)
-    execution.execute(order.id, desk=desk)
+    execution.execute([order.id], desk=desk)
     order.refresh_from_db()
     assert order.status == Status.FAILED
 

@@ -38,7 +38,7 @@ def test_the_history_comes_in_pages_newest_first(api: Api, account: Account) -> 
 def test_the_history_can_be_filtered(api: Api, account: Account, desk: TradingDesk) -> None:
     pending = str(place(account).id)
     confirmed = place(account, token_out="JUP", client_order_id="mine")
-    execution.execute(confirmed.id, desk=desk)
+    execution.execute([confirmed.id], desk=desk)
     confirmed.refresh_from_db()
     after = timezone.now().isoformat()
 
@@ -86,7 +86,7 @@ def test_one_order_comes_with_its_attempts_and_events(
     api: Api, account: Account, desk: TradingDesk
 ) -> None:
     order = place(account)
-    execution.execute(order.id, desk=desk)
+    execution.execute([order.id], desk=desk)
 
     body = api.get(f"/api/orders/{order.id}").json()
 

@@ -8,13 +8,12 @@ from unittest.mock import patch
 
 from django.db import transaction
 
-from orders import execution, intake, journal, leases, settlement, stream
+from orders import intake, journal, leases, settlement, stream
 from orders.exchange import TradingDesk
 from orders.inflight import InFlight, Sent
 from orders.journal import AttemptChange, Transition
 from orders.lifecycle import AttemptState, Status
-from orders.models import Order
-from orders.quoting import swap_of
+from orders.models import Order, OrderAttempt
 from orders.settlement import Dead
 from routing.transaction import build_swap
 
@@ -33,24 +32,25 @@ def drop_the_fence() -> Patch:
 
 def rebuild_instead_of_resend() -> Patch:
     """A worker that takes over signs the swap anew, on a fresh blockhash."""
-    resume = execution.resume
+    send = settlement.send
 
-    def rebuild(order: Order, desk: TradingDesk, **held: float) -> Sent:
-        sent = resume(order, desk, **held)
-        attempt = order.attempts.get(number=order.attempt)
-        if order.claims <= 1 and order.fence == 1:
-            return sent
-        instruction = desk.venues[attempt.venue].instruction(
-            pool=attempt.pool,
-            swap=swap_of(order),
-            min_amount_out_base=int(attempt.min_amount_out_base or 0),
-            owner=desk.signer.pubkey(),
-        )
-        memo, blockhash = f"{order.id}:{order.attempt}", desk.chain.latest_blockhash().blockhash
-        built = build_swap(instruction, memo=memo, blockhash=blockhash, signer=desk.signer)
-        return replace(sent, signed_bytes=built.raw)
+    def rebuild(sents: Sequence[Sent], *, desk: TradingDesk) -> None:
+        send([sent if sent.fence == 1 else _signed_anew(sent, desk) for sent in sents], desk=desk)
 
-    return patch.object(execution, "resume", rebuild)
+    return patch.object(settlement, "send", rebuild)
+
+
+def _signed_anew(sent: Sent, desk: TradingDesk) -> Sent:
+    attempt = OrderAttempt.objects.get(order=sent.order_id, number=sent.attempt)
+    instruction = desk.venues[attempt.venue].instruction(
+        pool=attempt.pool,
+        swap=sent.swap,
+        min_amount_out_base=int(attempt.min_amount_out_base or 0),
+        owner=desk.signer.pubkey(),
+    )
+    memo, blockhash = f"{sent.order_id}:{sent.attempt}", desk.chain.latest_blockhash().blockhash
+    built = build_swap(instruction, memo=memo, blockhash=blockhash, signer=desk.signer)
+    return replace(sent, signed_bytes=built.raw)
 
 
 def retry_without_proof() -> Patch:
@@ -119,7 +119,7 @@ def claim_what_is_not_due() -> Patch:
 
 def sweep_nothing() -> Patch:
     """Whoever lost its hint waits for ever."""
-    return patch.object(leases, "take_due", lambda **_: [])
+    return patch.object(leases, "overdue", lambda **_: 0)
 
 
 BUGS: dict[str, Callable[[], Patch]] = {

@@ -1,6 +1,6 @@
 """Where a simulated process can die, sleep, or lose its database: before and after each thing that it does."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, Protocol
 from unittest.mock import patch
@@ -28,7 +28,7 @@ class Watcher(Protocol):
 
     def claimed(self, order: Order) -> None: ...
 
-    def hint(self, order_id: UUID, *, after_s: float = 0.0) -> None: ...
+    def hint(self, order_ids: Collection[UUID], *, after_s: float = 0.0) -> None: ...
 
     def hint_soon(self, order_id: UUID) -> None: ...
 
@@ -48,8 +48,9 @@ class WatchedChain:
         call = getattr(self.chain, name)
 
         def watched(*args: Any, **options: Any) -> Any:
-            if name == "send":
-                self._watcher.about_to_send(*args)
+            if name == "send_many":
+                for raw in args[0]:
+                    self._watcher.about_to_send(raw)
             self._watcher.point(f"before {name}", database=False)
             try:
                 return call(*args, **options)
@@ -67,7 +68,7 @@ def watched_by(watcher: Watcher) -> Iterator[None]:
             (journal, "_execute"),
             (leases, "claim"),
             (leases, "renew"),
-            (leases, "take_due"),
+            (leases, "overdue"),
         ):
             stack.enter_context(
                 patch.object(module, name, _statement(getattr(module, name), name, watcher))
@@ -86,10 +87,12 @@ def _statement(statement: Callable[..., Any], name: str, watcher: Watcher) -> Ca
     def watched(*args: Any, **options: Any) -> Any:
         watcher.point(f"before {name}", database=True)
         answer = statement(*args, **options)
-        if name == "claim" and answer is not None:
-            watcher.claimed(answer)
+        if name == "claim":
+            # The order of a set's rows is PostgreSQL's own; a replay must not depend on it.
+            answer = sorted(answer, key=lambda order: order.id)
+            for order in answer:
+                watcher.claimed(order)
         watcher.point(f"after {name}", database=True)
-        # The order of a set's rows is PostgreSQL's own; a replay must not depend on it.
-        return sorted(answer) if name == "take_due" else answer
+        return answer
 
     return watched

@@ -4,7 +4,7 @@ The processes run the engine's own code on a real PostgreSQL, one after the othe
 seed replays exactly, and a process can be stopped at any point while the others go on.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -22,7 +22,6 @@ from orders.inflight import InFlight
 from orders.lifecycle import TERMINAL, Status
 from orders.models import Account, Order, OrderAttempt, OrderEvent
 from orders.pulse import Pulse
-from orders.retries import RetryDue
 from orders.stream import Event
 from routing.chain import Chain
 from routing.transaction import parse
@@ -224,11 +223,11 @@ class World:
         self.act(what, process, lambda: self._execute(process, order_id))
 
     def _execute(self, process: Process, order_id: UUID) -> None:
-        """As the task does it: Celery hints again after a back-off."""
-        try:
-            execution.execute(order_id, desk=process.desk, held=process.held)
-        except RetryDue:
-            self.hints.append((self.now + self.dice.choice([1, 2, 4]), order_id))
+        """As the task does it: others that are due come along, and Celery hints again after a back-off."""
+        done = execution.execute(
+            [order_id], room=self.dice.choice([0, 1, 9]), desk=process.desk, held=process.held
+        )
+        self.hints += [(self.now + self.dice.choice([1, 2, 4]), each) for each, _ in done.retries]
 
     def place(self) -> None:
         order_id = UUID(int=self.dice.getrandbits(128), version=4)
@@ -245,14 +244,14 @@ class World:
 
     # --- what the world sees ------------------------------------------------------------------------------------------
 
-    def hint(self, order_id: UUID, *, after_s: float = 0.0) -> None:
+    def hint(self, order_ids: Collection[UUID], *, after_s: float = 0.0) -> None:
         if self.redis_is_away:
             raise OSError("Redis is away")
-        self.hints.append((self.now + after_s, order_id))
+        self.hints += [(self.now + after_s, order_id) for order_id in order_ids]
 
     def hint_soon(self, order_id: UUID) -> None:
         if not self.redis_is_away:
-            self.hint(order_id)
+            self.hint([order_id])
 
     def announced(self, events: Sequence[Event]) -> None:
         for event in events:

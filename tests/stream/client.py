@@ -50,7 +50,7 @@ in_thread = sync_to_async(thread_sensitive=False)
 @in_thread
 def execute(order: Order, desk: TradingDesk) -> None:
     try:
-        execution.execute(order.id, desk=desk)
+        execution.execute([order.id], desk=desk)
     finally:
         connection.close()
 
