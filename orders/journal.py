@@ -5,14 +5,14 @@ attempt and event change together in one statement; where it doesn't, somebody e
 Events are announced after the commit.
 """
 
-import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 from uuid import UUID
 
+import orjson
 from django.db import (
     DatabaseError,
     DataError,
@@ -26,7 +26,7 @@ from django.db import (
 )
 
 from orders import observe, stream
-from orders.journal_sql import ACCEPT, RECORD
+from orders.journal_sql import ACCEPT, ACCEPTED, RECORD
 from orders.lifecycle import AttemptState, Status
 from orders.models import Order, new_order_id
 from orders.stream import Event
@@ -132,10 +132,9 @@ def accept(orders: Sequence[NewOrder]) -> list[Event | None]:
 
     Raises OutcomeUnknown; after any other OperationalError or InterfaceError nothing was stored, nor will be.
     """
-    rows = json.dumps([asdict(order) for order in orders], default=str)
     connection.ensure_connection()
     try:
-        events = _execute(ACCEPT, [rows])
+        events = _execute(ACCEPT, [_as_json(orders)], _accepted)
     except (OperationalError, InterfaceError) as error:
         if connection.connection.closed:
             raise OutcomeUnknown(str(error)) from error
@@ -167,21 +166,39 @@ def record(transitions: Sequence[Transition]) -> list[Outcome]:
 
 
 def _write(transitions: Sequence[Transition]) -> list[Outcome]:
-    rows = json.dumps([asdict(transition) for transition in transitions], default=str)
-    events = _execute(RECORD, [rows, [transition.order_id for transition in transitions]])
+    by_id = {transition.order_id: transition for transition in transitions}
+
+    def recorded(columns: Sequence[Any]) -> Event:
+        account_id, order_id, seq, attempt, at, completed = columns
+        wanted = by_id[order_id]
+        details = orjson.loads(completed) if completed else wanted.details
+        return Event(account_id, order_id, seq, wanted.status, attempt, at, wanted.message, details)
+
+    events = _execute(RECORD, [_as_json(transitions), list(by_id)], recorded)
     for transition in transitions:
         if transition.order_id not in events:
             observe.race_lost(order_id=transition.order_id, status=transition.status)
     return [events.get(transition.order_id) for transition in transitions]
 
 
-def _execute(sql: str, params: list[Any]) -> dict[UUID, Event]:
+def _accepted(columns: Sequence[Any]) -> Event:
+    account_id, order_id, at = columns
+    return Event(account_id, order_id, 1, Status.PENDING, 0, at, ACCEPTED)
+
+
+def _as_json(rows: Sequence[Any]) -> str:
+    return orjson.dumps(rows).decode()
+
+
+def _execute(
+    sql: str, params: list[Any], as_event: Callable[[Sequence[Any]], Event]
+) -> dict[UUID, Event]:
     """Run one statement; announce what it wrote once that is committed."""
     # A savepoint only where a caller has opened a transaction: there a refusal must not spoil the rest.
     guard = transaction.atomic() if connection.in_atomic_block else nullcontext()
     with guard, connection.cursor() as cursor:
         cursor.execute(sql, params)
-        events = [Event.from_columns(row) for row in cursor.fetchall()]
+        events = [as_event(row) for row in cursor.fetchall()]
     transaction.on_commit(partial(_announce, events))
     return {event.order_id: event for event in events}
 

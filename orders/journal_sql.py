@@ -1,4 +1,5 @@
-"""The journal's two statements. Each takes its rows as one JSON array and answers with the events it wrote.
+"""The journal's two statements. Each takes its rows as one JSON array and answers with what it knew better of each
+event that it wrote.
 
 RECORD also takes the orders' ids: the planner knows the length of that array, but guesses 100 rows for any JSON, and
 would read the whole table for them.
@@ -49,6 +50,8 @@ def proof_hash(proof: str) -> str:
     )
 
 
+ACCEPTED = "Order accepted."
+
 ACCEPT = f"""
 WITH wanted AS (
     SELECT * FROM jsonb_to_recordset(%s::jsonb) AS w(
@@ -56,7 +59,7 @@ WITH wanted AS (
         token_in text, token_out text, amount_in_base numeric, slippage_bps smallint)
 ), first AS (
     SELECT w.*, w.id AS order_id, 1 AS seq, NULL::text AS from_status, 'pending' AS status, 0 AS attempt,
-           engine_now() AS at, engine_now() AS created_at, 'Order accepted.' AS message, '{{}}'::jsonb AS details
+           engine_now() AS at, engine_now() AS created_at, '{ACCEPTED}' AS message, '{{}}'::jsonb AS details
     FROM wanted w
 ), chained AS (
     SELECT f.*, {event_hash(wish_hash("f"), "f")} AS hash FROM first f
@@ -73,7 +76,7 @@ WITH wanted AS (
     INSERT INTO orders_orderevent (order_id, seq, status, attempt, at, message, details, hash)
     SELECT c.id, c.seq, c.status, c.attempt, c.at, c.message, c.details, c.hash
     FROM chained c JOIN accepted a ON a.id = c.id
-    RETURNING order_id, seq, status, attempt, at, message, details::text
+    RETURNING order_id, at
 )
 SELECT account_id, event.* FROM event JOIN wanted ON id = order_id
 """
@@ -173,7 +176,8 @@ WITH wanted AS (
     INSERT INTO orders_orderevent (order_id, seq, from_status, status, attempt, at, message, details, hash)
     SELECT c.order_id, c.seq, c.from_status, c.status, c.attempt, c.at, c.message, c.details, c.hash
     FROM chained c JOIN moved ON moved.id = c.order_id
-    RETURNING order_id, seq, status, attempt, at, message, details::text
+    RETURNING order_id
 )
-SELECT chained.account_id, event.* FROM event JOIN chained USING (order_id)
+SELECT c.account_id, c.order_id, c.seq, c.attempt, c.at, CASE WHEN c.details <> w.details THEN c.details::text END
+FROM event JOIN chained c USING (order_id) JOIN wanted w USING (order_id)
 """

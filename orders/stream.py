@@ -3,7 +3,6 @@
 A group message is a doorbell: it may be lost. Completeness rests on PostgreSQL and `hub`, which fills what is missing.
 """
 
-import json
 import threading
 import time
 from collections import defaultdict
@@ -14,6 +13,7 @@ from decimal import Context, Decimal
 from typing import Any
 from uuid import UUID
 
+import orjson
 from channels.layers import get_channel_layer
 
 from orders import background, observe
@@ -59,7 +59,7 @@ class Event:
         """From a statement that answers these eight columns in this order, `details` as JSON text."""
         account_id, order_id, seq, status, attempt, at, message, details = columns
         return cls(
-            account_id, order_id, seq, Status(status), attempt, at, message, json.loads(details)
+            account_id, order_id, seq, Status(status), attempt, at, message, orjson.loads(details)
         )
 
     @property
@@ -101,7 +101,7 @@ def executed_price(
 
 
 def as_text(message: dict[str, Any]) -> str:
-    return json.dumps(message, separators=(",", ":"), ensure_ascii=False)
+    return orjson.dumps(message).decode()
 
 
 def group_of(account_id: int) -> str:

@@ -75,9 +75,9 @@ def publish_before_commit() -> Patch:
     """Events are announced while their transaction is open."""
     execute = journal._execute
 
-    def announce_first(sql: str, params: list[Any]) -> Any:
+    def announce_first(*statement: Any) -> Any:
         with transaction.atomic():
-            events = execute(sql, params)
+            events = execute(*statement)
             stream.publish(list(events.values()))
         return events
 
