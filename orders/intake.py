@@ -2,15 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from uuid import UUID
 
 from django.conf import settings
-from django.db import OperationalError, transaction
+from django.db import connection, transaction
 
 from orders import journal, tasks
+from orders.gathering import Gathering
 from orders.journal import AttemptChange, NewOrder, Refused, Transition
 from orders.lifecycle import UNSENT, AttemptState, Status
 from orders.models import Order
+from orders.stream import Event
+
+# Requests that share a statement and a commit, when so many come at once.
+MOST_TOGETHER = 100
 
 
 class IdempotencyConflict(Exception):
@@ -38,19 +44,68 @@ def place_order(new: NewOrder) -> Placed:
 
     Raises IdempotencyConflict, and journal.OutcomeUnknown when the order may have been accepted all the same.
     """
-    (event,) = journal.accept([new])
-    if event is not None:
-        tasks.hint_soon(new.id)
-        try:
-            return Placed(Order.objects.get(id=new.id), replayed=False)
-        except OperationalError as error:
-            raise journal.OutcomeUnknown("The order was stored and can't be shown.") from error
+    # Inside a caller's transaction it can't share another thread's statement.
+    answer = _accept([new])[0] if connection.in_atomic_block else _accept_with_others(new)
+    if isinstance(answer, Exception):
+        raise answer
+    return answer or _earlier(new)
+
+
+def _accept(orders: Sequence[NewOrder]) -> list[Placed | Exception | None]:
+    """Placed, or why not; None where the `client_order_id` was used before."""
+    answers = journal.accept(orders)
+    tasks.hint_soon([answer.order_id for answer in answers if isinstance(answer, Event)])
+    return [_answered(new, answer) for new, answer in zip(orders, answers, strict=True)]
+
+
+def _answered(new: NewOrder, answer: journal.Outcome) -> Placed | Exception | None:
+    match answer:
+        case Event():
+            return _as_accepted(new, answer)
+        case Refused(error):
+            return error
+    return None
+
+
+_accept_with_others = Gathering(_accept, most=MOST_TOGETHER)
+
+
+def _earlier(new: NewOrder) -> Placed:
+    """The order that has its `client_order_id`. Raises IdempotencyConflict if that is another wish."""
     earlier = Order.objects.get(account_id=new.account_id, client_order_id=new.client_order_id)
     if _wish(earlier) != _wish(new):
         raise IdempotencyConflict(
             f"clientOrderId {new.client_order_id} was used for another order before."
         )
     return Placed(earlier, replayed=True)
+
+
+def _as_accepted(new: NewOrder, event: Event) -> Placed:
+    order = Order(
+        id=new.id,
+        account_id=new.account_id,
+        client_order_id=new.client_order_id,
+        order_type=new.order_type,
+        token_in=new.token_in,
+        token_out=new.token_out,
+        amount_in_base=Decimal(new.amount_in_base),
+        slippage_bps=new.slippage_bps,
+        status=event.status.value,
+        last_seq=event.seq,
+        attempt=event.attempt,
+        due_at=event.at,
+        fence=0,
+        holder="",
+        claims=0,
+        selected_dex="",
+        tx_hash="",
+        error_code="",
+        error_message="",
+        error_retryable=False,
+        created_at=event.at,
+        updated_at=event.at,
+    )
+    return Placed(order, replayed=False)
 
 
 def _wish(order: Order | NewOrder) -> Sequence[object]:

@@ -127,10 +127,12 @@ class Refused:
 Outcome = Event | Refused | None
 
 
-def accept(orders: Sequence[NewOrder]) -> list[Event | None]:
+def accept(orders: Sequence[NewOrder]) -> list[Outcome]:
     """Write each order with its first event; None where the account has used that `client_order_id` before.
 
-    Raises OutcomeUnknown; after any other OperationalError or InterfaceError nothing was stored, nor will be.
+    If the database refuses the statement, each order is written on its own, so that one bad row stops no other.
+    Raises OutcomeUnknown; after any other OperationalError or InterfaceError nothing was stored, nor will be, unless
+    that is how one of several ended.
     """
     connection.ensure_connection()
     try:
@@ -139,6 +141,10 @@ def accept(orders: Sequence[NewOrder]) -> list[Event | None]:
         if connection.connection.closed:
             raise OutcomeUnknown(str(error)) from error
         raise
+    except REFUSALS as error:
+        if len(orders) > 1:
+            return [accept([order])[0] for order in orders]
+        return [Refused(error)]
     return [events.get(order.id) for order in orders]
 
 

@@ -63,9 +63,10 @@ def hint_retries(retries: Sequence[Retry]) -> None:
     hint([order_id for order_id, _ in retries], after_s=max(delay_s for _, delay_s in retries))
 
 
-def hint_soon(order_id: UUID) -> None:
+def hint_soon(order_ids: Sequence[UUID]) -> None:
     """The same from another thread, for callers that must not wait for Redis. Never raises; may lose the hint."""
-    _hints().put(order_id)
+    for order_id in order_ids:
+        _hints().put(order_id)
 
 
 @cache

@@ -12,6 +12,7 @@ import pytest
 from django.db import connection, transaction
 from websockets.sync.client import connect
 
+from orders import accounts
 from orders.models import Account, Order, OrderEvent
 from tests.api.client import EXECUTE, ORDER
 from tests.engine import WebServer, environment
@@ -255,20 +256,13 @@ def test_without_a_client_order_id_the_client_is_told_how_to_find_out(engine: En
     assert str(stored) in lost.body["detail"]
 
 
-def test_an_order_that_was_stored_and_cannot_be_shown_is_not_said_to_be_lost(
-    engine: Engine,
+def test_an_order_that_never_reached_the_database_is_said_to_be_unplaced(
+    engine: Engine, account: Account
 ) -> None:
-    engine.proxy.lose_answers_to(b'FROM "orders_order" WHERE "orders_order"."id" = ')
-
-    lost = engine.submit(clientOrderId="stored")
-
-    assert (lost.status, lost.code, lost.body["retryable"]) == (503, "OUTCOME_UNKNOWN", True)
-    assert Order.objects.filter(client_order_id="stored").count() == 1
-
-
-def test_an_order_that_never_reached_the_database_is_said_to_be_unplaced(engine: Engine) -> None:
     before = Order.objects.count()
     engine.proxy.lose_answers_to(b'"orders_apikey"')
+    unknown_yet, _ = accounts.issue_key(account=account, label="another")
+    engine.headers = {"Authorization": f"Bearer {unknown_yet}"}
 
     refused = engine.submit()
 

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def alone(desk: TradingDesk, monkeypatch: pytest.MonkeyPatch, settings: LazySettings) -> Pulse:
     """The pulse of a process that no hint reaches."""
     settings.SWEEP_INTERVAL_S = 0
-    monkeypatch.setattr(tasks, "hint_soon", lambda order_id: None)
+    monkeypatch.setattr(tasks, "hint_soon", lambda order_ids: None)
     return Pulse(desk=desk, held=InFlight())
 
 

@@ -40,7 +40,7 @@ def start_worker() -> Iterator[Callable[..., Worker]]:
 @pytest.fixture
 def no_hints(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every hint of this process is lost."""
-    monkeypatch.setattr(tasks, "hint_soon", lambda order_id: None)
+    monkeypatch.setattr(tasks, "hint_soon", lambda order_ids: None)
 
 
 def ends(*orders: Order, timeout_s: float = 20) -> None:

@@ -249,9 +249,9 @@ class World:
             raise OSError("Redis is away")
         self.hints += [(self.now + after_s, order_id) for order_id in order_ids]
 
-    def hint_soon(self, order_id: UUID) -> None:
+    def hint_soon(self, order_ids: Sequence[UUID]) -> None:
         if not self.redis_is_away:
-            self.hint([order_id])
+            self.hint(order_ids)
 
     def announced(self, events: Sequence[Event]) -> None:
         for event in events:

@@ -1,0 +1,87 @@
+"""Group commit: what a crowd shares, and what each of it gets."""
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from orders.gathering import Gathering
+from tests.waiting import wait_until
+
+
+class Doubling:
+    """Work that notes its rounds; while `gate` is shut, a round doesn't end."""
+
+    def __init__(self) -> None:
+        self.rounds: list[list[int]] = []
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def __call__(self, items: Sequence[int]) -> list[int | BaseException]:
+        self.rounds.append(list(items))
+        self.gate.wait(10)
+        if 13 in items:
+            raise ArithmeticError("thirteen")
+        return [ValueError(str(item)) if item < 0 else 2 * item for item in items]
+
+
+def test_a_lone_call_is_carried_out_at_once() -> None:
+    work = Doubling()
+    together = Gathering(work, most=10)
+
+    assert [together(1), together(2)] == [2, 4]
+    assert work.rounds == [[1], [2]]
+
+
+def in_one_round(work: Doubling, together: Gathering[int, int], items: Sequence[int]) -> list:  # type: ignore[type-arg]
+    """Each item's future; all but the first were called while the first was at work."""
+    work.gate.clear()
+    with ThreadPoolExecutor(len(items) + 1) as pool:
+        first = pool.submit(together, 0)
+        wait_until(lambda: work.rounds, what="the first round")
+        futures = []
+        for count, item in enumerate(items, start=1):
+            futures.append(pool.submit(together, item))
+            wait_until(lambda count=count: len(together._calls) == count, what="a waiting call")
+        work.gate.set()
+        assert first.result(10) == 0
+        for future in futures:
+            future.exception(10)
+    return futures
+
+
+def test_what_comes_while_somebody_works_is_carried_out_together() -> None:
+    work = Doubling()
+    together = Gathering(work, most=3)
+
+    futures = in_one_round(work, together, [1, 2, 3, 4])
+
+    assert [future.result() for future in futures] == [2, 4, 6, 8]
+    assert work.rounds == [[0], [1, 2, 3], [4]]
+
+
+def test_each_has_its_own_answer() -> None:
+    work = Doubling()
+    together = Gathering(work, most=10)
+
+    good, bad = in_one_round(work, together, [1, -1])
+
+    assert good.result() == 2
+    with pytest.raises(ValueError, match="-1"):
+        bad.result()
+
+
+def test_a_round_that_fails_fails_for_those_in_it_and_the_next_goes_on() -> None:
+    work = Doubling()
+    together = Gathering(work, most=2)
+
+    futures = in_one_round(work, together, [1, 13, 5])
+
+    assert [type(future.exception()) for future in futures] == [
+        ArithmeticError,
+        ArithmeticError,
+        type(None),
+    ]
+    assert futures[2].result() == 10
+    assert together(7) == 14
