@@ -69,6 +69,7 @@ class Pulse:
     def stop(self) -> None:
         """Hand over what is still held: due at once, for whoever claims it."""
         self._stopping.set()
+        self.take_no_more()
         self._own_threads.shutdown(wait=False, cancel_futures=True)
         join_until = time.monotonic() + STOP_S
         wait(self._own, timeout=STOP_S)
