@@ -160,7 +160,7 @@ def dead(account: Account, desk: TradingDesk, lab: ChainLab) -> OrderAttempt:
     dropping, node = behind(desk)
     node.drops_sends = True
     order = place(account)
-    execution.execute(order.id, desk=dropping)
+    execution.execute([order.id], desk=dropping)
     lab.clock.pass_slots(200)
     settlement.settle(inflight.here.waiting(), desk=dropping)
     attempt = OrderAttempt.objects.get(order=order, number=1)
@@ -276,7 +276,7 @@ def test_what_can_still_land_accuses_nobody(
     account: Account, desk: TradingDesk, lab: ChainLab
 ) -> None:
     order = place(account)
-    execution.execute(order.id, desk=desk)
+    execution.execute([order.id], desk=desk)
     as_superuser("UPDATE orders_order SET tx_hash = 'x' WHERE id = %(id)s", id=order.id)
 
     young = audit(desk, sleep=lambda seconds: None)

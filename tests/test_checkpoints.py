@@ -424,7 +424,7 @@ def test_after_reconcile_checkpoints_go_on_and_the_audit_tells_of_the_restore(
         for _ in range(5):
             place(account)
         assert checkpoints.write() == 1
-        execution.execute(waiting.id, desk=desk)
+        execution.execute([waiting.id], desk=desk)
         place(account)
     after = place(account)
 
