@@ -8,7 +8,9 @@ SETTINGS = {
     "MOCK_FAULT_RATE": "0.0",
     "MOCK_SLOT_MS": "400",
     "WORKER_CONCURRENCY": "10",
-    "WEB_THREADS": "8",
+    "WEB": "split",
+    "WEB_THREADS": "32",
+    "LOG_LEVEL": "WARNING",
     # One account places every order.
     "ORDER_RATE_LIMIT": "1000000/s",
 }

@@ -240,6 +240,8 @@ SWEEP_INTERVAL_S = env.float("SWEEP_INTERVAL_S", 1.0, validate=validate.Range(mi
 QUOTE_DEADLINE_MS = env.int("QUOTE_DEADLINE_MS", 500, validate=validate.Range(min=1))
 MAX_ORDER_AMOUNT = env.decimal("MAX_ORDER_AMOUNT", Decimal(1_000_000_000))
 ORDER_RATE_LIMIT = rate("ORDER_RATE_LIMIT", "6000/min")
+# Where clients reach the sockets, like wss://stream.example; empty if that is the API's own address.
+STREAM_URL = env.str("STREAM_URL", "").rstrip("/")
 STREAM_TICKET_S = env.int("STREAM_TICKET_S", 30, validate=validate.Range(min=1))
 SIGNER_KEYPAIR = env.str("SIGNER_KEYPAIR", "")
 # Where workers keep signed checkpoints of the log, and the key that signs them (made with the first one).

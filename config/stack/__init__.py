@@ -30,7 +30,7 @@ from config.stack.ready import Ready
 from config.stack.server_binaries import EmbeddedServerError
 from config.stack.supervisor import Child, Log, Supervisor
 
-DEFAULT_PORTS = {"PORT": 8000, "FLOWER_PORT": 5555}
+DEFAULT_PORTS = {"PORT": 8000, "STREAM_PORT": 8001, "FLOWER_PORT": 5555}
 READY_TIMEOUT_S = 120.0
 GIVE_UP_AFTER_DEATHS = 3
 # PostgreSQL is stopped last: whoever still runs may have something to write down.
@@ -53,8 +53,8 @@ class Servers:
 class Stack:
     """Starts everything on entering (raises StackError) and stops everything on leaving.
 
-    `port` and `flower_port`: None means PORT and FLOWER_PORT, 0 any free one. `quiet` sends the
-    log to `log_file` (`data_dir/up.log` unless named) instead of standard output.
+    `port` and `flower_port`: None means PORT and FLOWER_PORT, 0 any free one. With WEB=split, sockets have a process
+    of their own, at STREAM_PORT (any free one if `port` is 0). `quiet` sends the log to `log_file` (`data_dir/up.log` unless named) instead of standard output.
     """
 
     def __init__(
@@ -69,7 +69,11 @@ class Stack:
         self.data_dir = data_dir.absolute()
         self.ready_path = self.data_dir / "ready.json"
         self.log_file = log_file or (self.data_dir / "up.log" if quiet else None)
-        self._asked_ports = {"PORT": port, "FLOWER_PORT": flower_port}
+        self._asked_ports = {
+            "PORT": port,
+            "STREAM_PORT": 0 if port == 0 else None,
+            "FLOWER_PORT": flower_port,
+        }
         self._to_undo = ExitStack()
         self._ready: Ready | None = None
         self._ready_lock = threading.Lock()
@@ -108,6 +112,8 @@ class Stack:
     def _start(self) -> Ready:
         self._open_data_dir()
         port, flower_port = self._choose_port("PORT"), self._choose_port("FLOWER_PORT")
+        stream_port = self._choose_port("STREAM_PORT") if is_split() else None
+        ws_url = f"ws://127.0.0.1:{stream_port or port}"
         reach_named_servers()
         servers = self._start_servers()
         flower_login = os.environ.get("FLOWER_BASIC_AUTH") or (
@@ -121,10 +127,13 @@ class Stack:
             "SECRET_KEY": os.environ.get("SECRET_KEY") or self._secret("secret-key"),
             "DATA_DIR": str(self.data_dir),
         }
+        if stream_port and not env.get("STREAM_URL"):
+            env["STREAM_URL"] = ws_url
         processes = engine_processes(
             env=env,
             data_dir=self.data_dir,
             port=port,
+            stream_port=stream_port,
             flower_port=flower_port,
             flower_login=flower_login,
         )
@@ -139,7 +148,7 @@ class Stack:
         flower_user, _, flower_password = flower_login.partition(":")
         self._ready = Ready(
             url=url,
-            ws_url=f"ws://127.0.0.1:{port}",
+            ws_url=ws_url,
             flower_url=f"http://127.0.0.1:{flower_port}",
             admin_url=f"{url}/admin/",
             api_key=self._kept("demo-api-key"),
@@ -276,6 +285,14 @@ class Stack:
     def _secret(self, name: str) -> str:
         path = secret_path(data_dir=self.data_dir, name=name)
         return keep_secret(path=path, make=lambda: secrets.token_urlsafe(24))
+
+
+def is_split() -> bool:
+    """Whether REST and sockets have a process each. Raises StackError."""
+    web = os.environ.get("WEB") or "together"
+    if web not in ("together", "split"):
+        raise StackError(f"WEB must be together or split, not {web!r}.")
+    return web == "split"
 
 
 def reach_named_servers() -> None:

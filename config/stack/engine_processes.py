@@ -9,6 +9,8 @@ from pathlib import Path
 from config.stack.probes import WorkerProbe, flower_answers, web_is_ready
 from config.stack.processes import Command
 
+# Requests that wait for a commit together share it.
+DEFAULT_REST_THREADS = 32
 PROJECT = Path(__file__).resolve().parents[2]
 
 
@@ -21,18 +23,23 @@ class EngineProcess:
 
 
 def engine_processes(
-    *, env: Mapping[str, str], data_dir: Path, port: int, flower_port: int, flower_login: str
+    *,
+    env: Mapping[str, str],
+    data_dir: Path,
+    port: int,
+    stream_port: int | None,
+    flower_port: int,
+    flower_login: str,
 ) -> list[EngineProcess]:
-    """Web, worker, beat, Flower. `env` is all that they get; `flower_login` is `user:password`."""
+    """Web, worker, beat, Flower. `env` is all that they get; `flower_login` is `user:password`.
+
+    With a `stream_port`, sockets have a process of their own there, and REST is served by a WSGI server.
+    """
     celery = ("-m", "celery", "--quiet", "-A", "config")
     # The port makes the node's name unique where two stacks share a named Redis.
     node = f"worker-{port}@{socket.gethostname()}"
     return [
-        EngineProcess(
-            name="web",
-            command=python("-m", "config.web", "--port", str(port), env=env),
-            is_ready=lambda: web_is_ready(port),
-        ),
+        *web_processes(env=env, port=port, stream_port=stream_port),
         EngineProcess(
             name="worker",
             command=python(
@@ -66,6 +73,36 @@ def engine_processes(
             ),
             is_ready=lambda: flower_answers(flower_port),
             reads_tables=False,
+        ),
+    ]
+
+
+def web_processes(
+    *, env: Mapping[str, str], port: int, stream_port: int | None
+) -> list[EngineProcess]:
+    """One process for all of it, or one each for REST and sockets."""
+    if stream_port is None:
+        return [
+            EngineProcess(
+                name="web",
+                command=python("-m", "config.web", "--port", str(port), env=env),
+                is_ready=lambda: web_is_ready(port),
+            )
+        ]
+    threads = env.get("WEB_THREADS") or str(DEFAULT_REST_THREADS)
+    rest = (
+        *("-m", "granian", "--interface", "wsgi", "--http", "1", "--no-ws"),
+        *("--host", "127.0.0.1", "--port", str(port), "--blocking-threads", threads),
+        *("--backlog", "4096", "--log-level", "warning", "config.wsgi:application"),
+    )
+    return [
+        EngineProcess(
+            name="web", command=python(*rest, env=env), is_ready=lambda: web_is_ready(port)
+        ),
+        EngineProcess(
+            name="stream",
+            command=python("-m", "config.sockets", "--port", str(stream_port), env=env),
+            is_ready=lambda: web_is_ready(stream_port),
         ),
     ]
 

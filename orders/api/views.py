@@ -55,7 +55,10 @@ class ExecuteView(APIView):
 
 def stream_url(request: Request, order: Order) -> str:
     """Where the order's events are streamed."""
-    return request.build_absolute_uri(f"/api/orders/execute/{order.id}").replace("http", "ws", 1)
+    path = f"/api/orders/execute/{order.id}"
+    if settings.STREAM_URL:
+        return f"{settings.STREAM_URL}{path}"
+    return request.build_absolute_uri(path).replace("http", "ws", 1)
 
 
 class OrderListView(APIView):
