@@ -7,7 +7,6 @@ there `settlement` asks for their fate.
 """
 
 import base64
-import copy
 import os
 import socket
 from collections.abc import Callable, Sequence
@@ -139,17 +138,16 @@ def _write(orders: Sequence[Order], planned: Sequence[Transition], done: Advance
         if transition.releases:
             done.retries.append((outcome.order_id, transition.due_in_s or 0.0))
         elif not outcome.is_final:
-            going_on.append(_moved(by_id[outcome.order_id], transition, outcome))
+            going_on.append(_move(by_id[outcome.order_id], transition, outcome))
     return going_on
 
 
-def _moved(order: Order, transition: Transition, event: Event) -> Order:
-    moved = copy.copy(order)
-    moved.status, moved.last_seq, moved.attempt = event.status.value, event.seq, event.attempt
-    moved.claims = 0
-    if transition.min_amount_out_base is not None and moved.min_amount_out_base is None:
-        moved.min_amount_out_base = Decimal(transition.min_amount_out_base)
-    return moved
+def _move(order: Order, transition: Transition, event: Event) -> Order:
+    order.status, order.last_seq, order.attempt = event.status.value, event.seq, event.attempt
+    order.claims = 0
+    if transition.min_amount_out_base is not None and order.min_amount_out_base is None:
+        order.min_amount_out_base = Decimal(transition.min_amount_out_base)
+    return order
 
 
 # --- The steps: what each order of a group is to become ---------------------------------------------------------------
@@ -212,7 +210,7 @@ def _choice(
 
 def _build_all(orders: Sequence[Order], desk: TradingDesk) -> list[Transition]:
     """building → submitted: sign, try each transaction out, and commit its bytes. Nothing is sent here."""
-    attempts = _current_attempts(orders)
+    routes = _of_current_attempts(orders, "venue", "pool", "min_amount_out_base")
     connection.close()
     try:
         recent = desk.chain.latest_blockhash()
@@ -224,20 +222,28 @@ def _build_all(orders: Sequence[Order], desk: TradingDesk) -> list[Transition]:
     planned = []
     for order in orders:
         try:
-            planned.append(_build(order, attempts[order.id], recent, desk))
+            planned.append(_build(order, *routes[order.id], recent=recent, desk=desk))
         except RoutingError as error:
             planned.append(_give_up(order, error))
     return planned
 
 
-def _build(order: Order, attempt: OrderAttempt, recent: Blockhash, desk: TradingDesk) -> Transition:
-    venue = desk.venues.get(attempt.venue)
-    if venue is None or attempt.min_amount_out_base is None:
-        raise Unavailable("VENUE_GONE", f"{attempt.venue} is not a venue of this engine any more")
+def _build(
+    order: Order,
+    venue_name: str,
+    pool: str,
+    min_amount_out_base: Decimal,
+    *,
+    recent: Blockhash,
+    desk: TradingDesk,
+) -> Transition:
+    venue = desk.venues.get(venue_name)
+    if venue is None:
+        raise Unavailable("VENUE_GONE", f"{venue_name} is not a venue of this engine any more")
     instruction = venue.instruction(
-        pool=attempt.pool,
+        pool=pool,
         swap=swap_of(order),
-        min_amount_out_base=int(attempt.min_amount_out_base),
+        min_amount_out_base=int(min_amount_out_base),
         owner=desk.signer.pubkey(),
     )
     transaction = build_swap(
@@ -280,35 +286,48 @@ def resume(orders: Sequence[Order], *, held_since: float) -> list[Sent]:
 
     `held_since` is from before the leases were taken or extended: whoever sleeps in between must not think them longer.
     """
-    attempts = _current_attempts(orders)
-    return [
-        Sent(
-            order_id=order.id,
-            fence=order.fence,
-            last_seq=order.last_seq,
-            attempt=order.attempt,
-            swap=swap_of(order),
-            venue_label=attempts[order.id].venue.capitalize(),
-            signature=attempts[order.id].signature or "",
-            signed_bytes=bytes(attempts[order.id].signed_bytes or b""),
-            last_valid_block_height=attempts[order.id].last_valid_block_height or 0,
-            genesis_hash=attempts[order.id].genesis_hash,
-            signed_slot=attempts[order.id].signed_slot or 0,
-            lease_until=held_since + settings.LEASE_S,
-            answered_at=held_since,
-            in_doubt=order.in_doubt_since is not None,
+    signed = _of_current_attempts(
+        orders,
+        "venue",
+        "signature",
+        "signed_bytes",
+        "last_valid_block_height",
+        "genesis_hash",
+        "signed_slot",
+    )
+    sents = []
+    for order in orders:
+        venue, signature, signed_bytes, last_valid_block_height, *signed_for = signed[order.id]
+        sents.append(
+            Sent(
+                order_id=order.id,
+                fence=order.fence,
+                last_seq=order.last_seq,
+                attempt=order.attempt,
+                swap=swap_of(order),
+                venue_label=venue.capitalize(),
+                signature=signature,
+                signed_bytes=bytes(signed_bytes),
+                last_valid_block_height=last_valid_block_height,
+                genesis_hash=signed_for[0],
+                signed_slot=signed_for[1] or 0,
+                lease_until=held_since + settings.LEASE_S,
+                answered_at=held_since,
+                in_doubt=order.in_doubt_since is not None,
+            )
         )
-        for order in orders
-    ]
+    return sents
 
 
-def _current_attempts(orders: Sequence[Order]) -> dict[UUID, OrderAttempt]:
-    """Each order's attempt that is under way. One query."""
+def _of_current_attempts(orders: Sequence[Order], *columns: str) -> dict[UUID, tuple[Any, ...]]:
+    """These columns of each order's attempt that is under way. One query."""
     if not orders:
         return {}
     at = {order.id: order.attempt for order in orders}
-    attempts = OrderAttempt.objects.filter(order__in=list(at)).defer("quotes", "proof")
-    return {a.order_id: a for a in attempts if a.number == at[a.order_id]}
+    rows = OrderAttempt.objects.filter(order__in=list(at)).values_list(
+        "order_id", "number", *columns
+    )
+    return {order_id: values for order_id, number, *values in rows if number == at[order_id]}
 
 
 def _to(order: Order, *, status: Status, message: str, **changes: Any) -> Transition:

@@ -82,7 +82,7 @@ class Event:
 
 def rfc3339(at: datetime) -> str:
     """`2026-11-21T07:41:00.123456Z`."""
-    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return at.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def error_as_json(code: str, message: str, *, retryable: bool) -> dict[str, Any]:

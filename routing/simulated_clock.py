@@ -6,6 +6,7 @@ Only the genesis is remembered (by the ledger, once per database), and every pro
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
@@ -26,6 +27,7 @@ def blockhash_of(genesis_hash: str, slot: int) -> str:
     return str(Hash(head + (slot ^ int.from_bytes(head[:8], "little")).to_bytes(8, "little")))
 
 
+@lru_cache(maxsize=1_024)
 def slot_of(genesis_hash: str, blockhash: str) -> int | None:
     """The inverse of `blockhash_of`; None for a blockhash of another chain."""
     digest = bytes(Hash.from_string(blockhash))

@@ -14,7 +14,7 @@ from typing import Final
 from solders.hash import Hash
 from solders.instruction import AccountMeta, CompiledInstruction, Instruction
 from solders.keypair import Keypair
-from solders.message import MessageV0
+from solders.message import MessageV0, to_bytes_versioned
 from solders.pubkey import Pubkey
 from solders.transaction import SanitizeError, VersionedTransaction
 
@@ -115,11 +115,13 @@ def build_swap(
         MEMO_PROGRAM_ID, memo.encode(), [AccountMeta(payer, is_signer=True, is_writable=False)]
     )
     message = MessageV0.try_compile(payer, [instruction, note], [], Hash.from_string(blockhash))
-    transaction = VersionedTransaction(message, [signer])
+    # Signed here: the constructor that takes signers also verifies what it has just signed.
+    signature = signer.sign_message(to_bytes_versioned(message))
+    transaction = VersionedTransaction.populate(message, [signature])
     raw = bytes(transaction)
     if len(raw) > MAX_TRANSACTION_BYTES:
         raise Rejected("TRANSACTION_TOO_LARGE", f"the transaction takes {len(raw)} bytes")
-    return SignedTransaction(str(transaction.signatures[0]), raw)
+    return SignedTransaction(str(signature), raw)
 
 
 def parse(raw: bytes) -> ParsedTransaction:

@@ -366,10 +366,10 @@ def test_an_order_that_has_cost_workers_their_lives_goes_last_and_alone(
     Order.objects.filter(id=deadly.id).update(claims=execution.SOUND_CLAIMS)
     build = execution._build
 
-    def die(order: Order, *rest: Any) -> Any:
+    def die(order: Order, *route: Any, **outside: Any) -> Any:
         if order.id == deadly.id:
             raise MemoryError  # as far as the others are concerned
-        return build(order, *rest)
+        return build(order, *route, **outside)
 
     monkeypatch.setattr(execution, "_build", die)
 

@@ -53,8 +53,9 @@ class Servers:
 class Stack:
     """Starts everything on entering (raises StackError) and stops everything on leaving.
 
-    `port` and `flower_port`: None means PORT and FLOWER_PORT, 0 any free one. With WEB=split, sockets have a process
-    of their own, at STREAM_PORT (any free one if `port` is 0). `quiet` sends the log to `log_file` (`data_dir/up.log` unless named) instead of standard output.
+    `port` and `flower_port`: None means PORT and FLOWER_PORT, 0 any free one. With WEB=split, sockets
+    have a process of their own, at STREAM_PORT (any free one if `port` is 0). `quiet` sends the log to
+    `log_file` (`data_dir/up.log` unless named) instead of standard output.
     """
 
     def __init__(

@@ -78,15 +78,30 @@ class SubmitSerializer(KnownFieldsSerializer):
         return amount_in_base
 
 
+# One for all: making its fields anew for each request would take longer than checking them, and they keep nothing.
+_submit = SubmitSerializer()
+
+
 def submit(account: Account, body: object, *, idempotency_key: str | None) -> Placed:
     """Check the body (as received, or parsed) and place the order.
 
     Raises Problem or ValidationError; nothing is stored then, unless the problem is OUTCOME_UNKNOWN.
     """
-    serializer = SubmitSerializer(data=parse_object(body) if isinstance(body, bytes) else body)
-    serializer.is_valid(raise_exception=True)
-    valid = serializer.validated_data
-    new = NewOrder(
+    new = _checked(
+        account, parse_object(body) if isinstance(body, bytes) else body, idempotency_key
+    )
+    try:
+        return intake.place_order(new)
+    except intake.IdempotencyConflict as error:
+        raise Problem(422, "IDEMPOTENCY_CONFLICT", str(error), field="clientOrderId") from error
+    except OutcomeUnknown as error:
+        raise _outcome_unknown(new) from error
+
+
+def _checked(account: Account, body: object, idempotency_key: str | None) -> NewOrder:
+    """What the client asked for. Raises Problem or ValidationError."""
+    valid = _submit.run_validation(body)
+    return NewOrder(
         account_id=account.pk,
         client_order_id=_client_order_id(valid.get("clientOrderId"), idempotency_key),
         order_type=valid["orderType"],
@@ -95,12 +110,6 @@ def submit(account: Account, body: object, *, idempotency_key: str | None) -> Pl
         amount_in_base=valid["amount_in_base"],
         slippage_bps=valid["slippageBps"],
     )
-    try:
-        return intake.place_order(new)
-    except intake.IdempotencyConflict as error:
-        raise Problem(422, "IDEMPOTENCY_CONFLICT", str(error), field="clientOrderId") from error
-    except OutcomeUnknown as error:
-        raise _outcome_unknown(new) from error
 
 
 def _outcome_unknown(new: NewOrder) -> Problem:
