@@ -17,6 +17,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
+from solders.pubkey import Pubkey
 
 from orders import background, inflight, journal, leases, settlement
 from orders.exchange import TradingDesk, trading_desk
@@ -219,10 +220,10 @@ def _build_all(orders: Sequence[Order], desk: TradingDesk) -> list[Transition]:
             raise Unavailable("WRONG_CLUSTER", wrong)
     except RoutingError as error:
         return [_give_up(order, error) for order in orders]
-    planned = []
+    planned, owner = [], desk.signer.pubkey()
     for order in orders:
         try:
-            planned.append(_build(order, *routes[order.id], recent=recent, desk=desk))
+            planned.append(_build(order, *routes[order.id], recent=recent, owner=owner, desk=desk))
         except RoutingError as error:
             planned.append(_give_up(order, error))
     return planned
@@ -235,6 +236,7 @@ def _build(
     min_amount_out_base: Decimal,
     *,
     recent: Blockhash,
+    owner: Pubkey,
     desk: TradingDesk,
 ) -> Transition:
     venue = desk.venues.get(venue_name)
@@ -244,13 +246,14 @@ def _build(
         pool=pool,
         swap=swap_of(order),
         min_amount_out_base=int(min_amount_out_base),
-        owner=desk.signer.pubkey(),
+        owner=owner,
     )
     transaction = build_swap(
         instruction,
         memo=f"{order.id}:{order.attempt}",
         blockhash=recent.blockhash,
         signer=desk.signer,
+        payer=owner,
     )
     trouble = desk.chain.simulate(transaction.raw)
     if trouble is not None:

@@ -103,14 +103,20 @@ def read_signer(path: Path) -> Keypair:
 
 
 def build_swap(
-    instruction: Instruction, *, memo: str, blockhash: str, signer: Keypair
+    instruction: Instruction,
+    *,
+    memo: str,
+    blockhash: str,
+    signer: Keypair,
+    payer: Pubkey | None = None,
 ) -> SignedTransaction:
     """One atomic transaction: the venue's instruction, and a memo that makes it like no other.
 
-    The memo is `{orderId}:{attempt}`, signed by the same key. The same arguments give the same bytes.
+    The memo is `{orderId}:{attempt}`, signed by the same key. The same arguments give the same bytes. `payer` is the
+    signer's address, for callers that know it: deriving it takes half as long as signing.
     Raises `Rejected` (`TRANSACTION_TOO_LARGE`) beyond Solana's 1,232 bytes.
     """
-    payer = signer.pubkey()
+    payer = payer or signer.pubkey()
     note = Instruction(
         MEMO_PROGRAM_ID, memo.encode(), [AccountMeta(payer, is_signer=True, is_writable=False)]
     )
