@@ -48,6 +48,8 @@ def main() -> None:
         host=told.bind,
         port=told.port,
         loop="uvloop",
+        http="httptools",
+        proxy_headers=False,
         ws=BoundedProtocol,
         ws_max_size=MAX_MESSAGE_BYTES,
         ws_per_message_deflate=False,

@@ -7,19 +7,19 @@ A refusal accepts first and closes then, so that a browser sees the code.
 
 import asyncio
 import time
-from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 from urllib.parse import parse_qs
 from uuid import UUID
 
+from channels.consumer import get_handler_name
+from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.utils.dateparse import parse_datetime
 from rest_framework.exceptions import APIException
 
-from config.postgres.patience import answering_within
 from orders import accounts, observe, stream_log
-from orders.api.outages import ANSWER_WITHIN_S
 from orders.api.presentation import order_as_json
 from orders.api.problems import Problem, as_problem
 from orders.api.submission import submit
@@ -27,7 +27,7 @@ from orders.api.throttling import check_rate
 from orders.hub import hub
 from orders.models import Account, Order
 from orders.stream import as_text
-from orders.stream_log import in_database, oldest_recent_id
+from orders.stream_log import oldest_recent_id, promptly
 from orders.subscription import Subscription
 
 MALFORMED = 4400
@@ -35,20 +35,6 @@ MALFORMED = 4400
 READ_ENOUGH_BYTES = 64 * 1024
 PATIENCE_S = 10.0
 CLOSE_CODES = {401: 4401, 404: 4404, 429: 4429, 500: 1011, 503: 1013}
-
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-async def promptly(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Ask the database what a client waits for: as long as a request to the API may."""
-
-    def run() -> T:
-        with answering_within(ANSWER_WITHIN_S):
-            return function(*args, **kwargs)
-
-    return await in_database(run)
 
 
 class Refusal(Exception):
@@ -72,6 +58,14 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
     subscription: Subscription | None = None
     key_id: int | None = None
     is_refused = False
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        """Without a layer there is one thing to wait for. Whatever asks the database gives its connection back."""
+        self.scope, self.base_send, self.channel_layer = scope, send, None
+        with suppress(StopConsumer):
+            while True:
+                message = await receive()
+                await getattr(self, get_handler_name(message))(message)
 
     async def connect(self) -> None:
         await self.accept()
@@ -133,16 +127,18 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             for name, values in parse_qs(self.scope["query_string"].decode()).items()
         }
 
-    def account(self) -> Account:
-        """Whose socket it is, by API key or ticket. Raises Refusal. Touches the database."""
+    async def admitted(self) -> Account:
+        """Whose socket it is, by API key or ticket. Raises Refusal."""
         scheme, _, key = (
             dict(self.scope["headers"]).get(b"authorization", b"").decode("latin-1").partition(" ")
         )
         if scheme.lower() == "bearer":
-            valid = accounts.valid_key(key.strip())
+            valid = accounts.known_key(key.strip()) or await promptly(
+                accounts.valid_key, key.strip()
+            )
             account, self.key_id = (valid.account, valid.id) if valid else (None, None)
         else:
-            account = accounts.redeem_ticket(self.query.get("ticket", ""))
+            account = await promptly(accounts.redeem_ticket, self.query.get("ticket", ""))
         if account is None:
             raise Refusal.of(
                 Problem(
@@ -165,23 +161,26 @@ class OrderConsumer(StreamConsumer):
 
     async def open(self) -> None:
         given = self.scope["url_route"]["kwargs"].get("order_id") or self.query.get("orderId", "")
-        order, after = await promptly(self._admit, given)
-        if order.is_final and after == order.last_seq:
+        account = await self.admitted()
+        order_id = self._order_id(given)
+        place = await hub().place_of(order_id)
+        if place is None or place.account_id != account.pk:
+            raise Refusal.of(Problem(404, "ORDER_NOT_FOUND", f"There is no order {order_id}."))
+        after = self._after(place.last_seq)
+        if place.is_final and after == place.last_seq:
             await self.close(1000)
             return
-        self.follow(account_id=order.account_id, order_id=order.id, seen={order.id: after})
+        self.follow(account_id=account.pk, order_id=order_id, seen={order_id: after})
 
-    def _admit(self, given: str) -> tuple[Order, int]:
-        account = self.account()
+    def _order_id(self, given: str) -> UUID:
         try:
-            order_id = UUID(given)
+            return UUID(given)
         except ValueError:
             raise Refusal.of(
                 Problem(400, "INVALID_ORDER_ID", f"{given[:64]!r} is no order id.", field="orderId")
             ) from None
-        order = Order.objects.filter(id=order_id, account=account).first()
-        if order is None:
-            raise Refusal.of(Problem(404, "ORDER_NOT_FOUND", f"There is no order {order_id}."))
+
+    def _after(self, last_seq: int) -> int:
         after = self.query.get("after", "0")
         if not (after.isascii() and after.isdigit()) or len(after) > 9:
             raise Refusal.of(
@@ -189,17 +188,17 @@ class OrderConsumer(StreamConsumer):
                     400, "INVALID_AFTER", "after must be the seq of an event, or 0.", field="after"
                 )
             )
-        if int(after) > order.last_seq:
-            beyond = f"after={after} is beyond the order's last event, which is {order.last_seq}."
+        if int(after) > last_seq:
+            beyond = f"after={after} is beyond the order's last event, which is {last_seq}."
             raise Refusal.of(Problem(400, "INVALID_AFTER", beyond, field="after"))
-        return order, int(after)
+        return int(after)
 
 
 class SubmitConsumer(StreamConsumer):
     """The first message is an order; the same socket then streams it."""
 
     async def open(self) -> None:
-        self._account = await promptly(self.account)
+        self._account = await self.admitted()
 
     async def hear(self, text: str | None) -> None:
         if self.subscription is not None:
@@ -223,7 +222,7 @@ class AccountConsumer(StreamConsumer):
     """All of the account's orders: a snapshot of each that matters, then events, contiguous per order."""
 
     async def open(self) -> None:
-        account = await promptly(self.account)
+        account = await self.admitted()
         since, newer_than = self._since(), oldest_recent_id()
         seen: dict[UUID, int] = {}
         finished_at: dict[UUID, float] = {}

@@ -19,7 +19,7 @@ from django.conf import settings
 from django.db import connection
 from solders.pubkey import Pubkey
 
-from orders import background, inflight, journal, leases, settlement
+from orders import background, inflight, journal, leases, settlement, turns
 from orders.exchange import TradingDesk, trading_desk
 from orders.inflight import InFlight, Sent
 from orders.journal import AttemptChange, Transition
@@ -76,6 +76,11 @@ def execute(
     process's, unless said otherwise.
     """
     desk, held = desk or trading_desk(), held or inflight.here
+    with turns.mine():
+        return _execute(hinted, room=room, desk=desk, held=held)
+
+
+def _execute(hinted: Sequence[UUID], *, room: int, desk: TradingDesk, held: InFlight) -> Executed:
     held_since = desk.monotonic()
     orders = leases.claim(hinted, holder=HOLDER, room=room)
     if not orders:
@@ -172,10 +177,11 @@ def _choose_venues(orders: Sequence[Order], desk: TradingDesk) -> list[Transitio
             planned.append(_give_up(order, error))
     connection.close()  # back to the pool: a thread that waits for venues needs none
     deadline_s = settings.QUOTE_DEADLINE_MS / 1000
-    quoted = background.run(
-        collect_all_quotes(desk.venues.values(), list(swaps.values()), deadline_s=deadline_s),
-        timeout_s=deadline_s + 5,
-    )
+    with turns.outside():
+        quoted = background.run(
+            collect_all_quotes(desk.venues.values(), list(swaps.values()), deadline_s=deadline_s),
+            timeout_s=deadline_s + 5,
+        )
     for (order, swap), candidates in zip(swaps.items(), quoted, strict=True):
         planned.append(_choice(order, swap, candidates, desk))
     return planned
@@ -214,7 +220,8 @@ def _build_all(orders: Sequence[Order], desk: TradingDesk) -> list[Transition]:
     routes = _of_current_attempts(orders, "venue", "pool", "min_amount_out_base")
     connection.close()
     try:
-        recent = desk.chain.latest_blockhash()
+        with turns.outside():
+            recent = desk.chain.latest_blockhash()
         if recent.genesis_hash != desk.genesis_hash():
             wrong = "the node is on another cluster than this engine"
             raise Unavailable("WRONG_CLUSTER", wrong)

@@ -1,12 +1,13 @@
-"""Group commit: calls that several threads make at once are carried out as one.
+"""Group commit: calls that several threads, or several tasks of a loop, make at once are carried out as one.
 
 Nobody waits for others to come. Whoever finds nobody at work works at once; what comes meanwhile is the next round's.
 So a lone call costs no time, and a crowd shares a statement and a commit.
 """
 
+import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -66,3 +67,38 @@ class Gathering(Generic[Item, Result]):
         for call, answer in zip(calls, answers, strict=True):
             call.answer, call.is_answered = answer, True
             call.woken.set()
+
+
+class AsyncGathering(Generic[Item, Result]):
+    """The same for the tasks of one event loop."""
+
+    def __init__(
+        self, work: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]], *, most: int
+    ) -> None:
+        self._work = work
+        self._most = most
+        self._calls: deque[tuple[Item, asyncio.Future[Result]]] = deque()
+        self._rounds: asyncio.Task[None] | None = None
+
+    async def __call__(self, item: Item) -> Result:
+        """The item's result. Raises what `work` raised for all of its round."""
+        answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._calls.append((item, answer))
+        if self._rounds is None or self._rounds.done():
+            self._rounds = asyncio.create_task(self._do_rounds())
+        return await answer
+
+    async def _do_rounds(self) -> None:
+        while self._calls:
+            size = min(self._most, len(self._calls))
+            calls = [self._calls.popleft() for _ in range(size)]
+            try:
+                answers = await self._work([item for item, _ in calls])
+            except Exception as error:
+                for _, answer in calls:
+                    if not answer.cancelled():
+                        answer.set_exception(error)
+            else:
+                for (_, answer), result in zip(calls, answers, strict=True):
+                    if not answer.cancelled():  # its client may have gone meanwhile
+                        answer.set_result(result)

@@ -6,7 +6,7 @@ found by comparing `seq` with the orders' own once a second, and read from the l
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from uuid import UUID
 from weakref import WeakKeyDictionary
@@ -14,19 +14,25 @@ from weakref import WeakKeyDictionary
 from channels.layers import get_channel_layer
 
 from orders import accounts, observe, stream_log
+from orders.gathering import AsyncGathering
 from orders.stream import group_of
-from orders.stream_log import in_database
+from orders.stream_log import Place, in_database, promptly
 from orders.subscription import Line, Subscription
 
 COMPARE_EVERY_S = 1.0
 HEARTBEAT_EVERY_S = 10.0
 RETRY_AFTER_S = 1.0
 YIELD_EVERY = 25
+MOST_PLACES = 500
 NOT_AUTHENTICATED = 4401
 
 
+async def _places(order_ids: Sequence[UUID]) -> list[Place | None]:
+    return await promptly(stream_log.places, order_ids)
+
+
 class Hub:
-    """Every method belongs to the event loop that made it."""
+    """Every method belongs to the event loop that made it. `place_of` looks up orders that sockets ask for at once."""
 
     def __init__(self) -> None:
         self._by_order: defaultdict[UUID, set[Subscription]] = defaultdict(set)
@@ -41,6 +47,7 @@ class Hub:
         self._sockets_changed = asyncio.Event()
         self._behind: dict[UUID, int] = {}  # orders to be read from the log, after this seq
         self._gap_found = asyncio.Event()
+        self.place_of = AsyncGathering(_places, most=MOST_PLACES)
         self._tasks = [
             asyncio.create_task(self._forever(beat), name=f"hub{beat.__name__}")
             for beat in (

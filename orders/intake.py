@@ -1,5 +1,6 @@
 """What a client may ask for: place an order, cancel one. Everything here has been validated by its caller."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -8,7 +9,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection, transaction
 
-from orders import journal, tasks
+from orders import journal, leases, tasks
 from orders.gathering import Gathering
 from orders.journal import AttemptChange, NewOrder, Refused, Transition
 from orders.lifecycle import UNSENT, AttemptState, Status
@@ -17,6 +18,10 @@ from orders.stream import Event
 
 # Requests that share a statement and a commit, when so many come at once.
 MOST_TOGETHER = 100
+# A crowd is accepted no faster than the workers follow: what they are behind is waited for before, up to so long.
+# Orders that pile up behind `201` would wait longer, and take the workers' time meanwhile.
+A_CROWD = 8
+LONGEST_PAUSE_S = 0.1
 
 
 class IdempotencyConflict(Exception):
@@ -53,6 +58,8 @@ def place_order(new: NewOrder) -> Placed:
 
 def _accept(orders: Sequence[NewOrder]) -> list[Placed | Exception | None]:
     """Placed, or why not; None where the `client_order_id` was used before."""
+    if len(orders) >= A_CROWD:
+        time.sleep(min(LONGEST_PAUSE_S, leases.behind_s()))
     answers = journal.accept(orders)
     tasks.hint_soon([answer.order_id for answer in answers if isinstance(answer, Event)])
     return [_answered(new, answer) for new, answer in zip(orders, answers, strict=True)]

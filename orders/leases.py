@@ -41,6 +41,10 @@ SELECT count(*) FROM (
 ) AS overdue
 """
 
+BEHIND = """
+SELECT extract(epoch FROM engine_now() - min(due_at)) FROM orders_order WHERE due_at IS NOT NULL
+"""
+
 _HELD = """
     SELECT o.id FROM orders_order o JOIN unnest(%s::uuid[], %s::bigint[]) AS h(id, fence) ON o.id = h.id
     WHERE o.fence = h.fence AND o.due_at IS NOT NULL
@@ -81,6 +85,14 @@ def overdue(*, for_s: float, most: int) -> int:
         cursor.execute(OVERDUE, [for_s, most])
         count: int = cursor.fetchone()[0]
         return count
+
+
+def behind_s() -> float:
+    """How long the order that is due longest has been waiting for somebody to take it; 0 if none is."""
+    with connection.cursor() as cursor:
+        cursor.execute(BEHIND)
+        seconds = cursor.fetchone()[0]
+        return max(0.0, float(seconds or 0.0))
 
 
 def renew(held: Sequence[Held]) -> set[UUID]:

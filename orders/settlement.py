@@ -11,7 +11,7 @@ from typing import Any
 
 from django.db import connection
 
-from orders import journal, observe
+from orders import journal, observe, turns
 from orders.exchange import TradingDesk
 from orders.inflight import Sent
 from orders.journal import AttemptChange, Refused, Transition
@@ -93,7 +93,8 @@ def send(sents: Sequence[Sent], *, desk: TradingDesk) -> None:
                 ours.append(sent)
             else:
                 observe.lease_over(order_id=sent.order_id, attempt=sent.attempt)
-        errors = desk.chain.send_many([sent.signed_bytes for sent in ours]) if ours else ()
+        with turns.outside():
+            errors = desk.chain.send_many([sent.signed_bytes for sent in ours]) if ours else ()
         for sent, error in zip(ours, errors, strict=True):
             if error is not None:
                 observe.send_failed(order_id=sent.order_id, attempt=sent.attempt, error=error)
@@ -120,8 +121,9 @@ def _ask(sents: Sequence[Sent], desk: TradingDesk) -> list[Verdict]:
     """One verdict each. Trouble with the node leaves Unknown what it would have told."""
     verdicts: dict[str, Verdict] = {}
     try:
-        for signature, verdict in _verdicts(sents, desk):
-            verdicts[signature] = verdict
+        with turns.outside():
+            for signature, verdict in _verdicts(sents, desk):
+                verdicts[signature] = verdict
     except RoutingError as error:
         observe.ask_failed(signatures=len(sents), error=error)
     now = desk.monotonic()

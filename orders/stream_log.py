@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import ParamSpec, TypeVar
 from uuid import UUID
@@ -10,6 +11,8 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Q
 
+from config.postgres.patience import ANSWER_WITHIN_S, answering_within
+from orders.lifecycle import TERMINAL
 from orders.models import Order
 from orders.stream import Event
 
@@ -50,11 +53,39 @@ async def in_database(function: Callable[P, T], *args: P.args, **kwargs: P.kwarg
     return await asyncio.to_thread(run)
 
 
+async def promptly(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Ask what a client waits for: as long as a request to the API may."""
+
+    def run() -> T:
+        with answering_within(ANSWER_WITHIN_S):
+            return function(*args, **kwargs)
+
+    return await in_database(run)
+
+
 def events_after(heard: Mapping[UUID, int]) -> list[Event]:
     """Every event of these orders after the given seq, each order's in order."""
     with connection.cursor() as cursor:
         cursor.execute(EVENTS_AFTER, [list(heard), list(heard.values())])
         return [Event.from_columns(row) for row in cursor.fetchall()]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Whose an order is, and how far its log has come."""
+
+    account_id: int
+    last_seq: int
+    is_final: bool
+
+
+def places(order_ids: Sequence[UUID]) -> list[Place | None]:
+    """Where each of these orders is; None for one that there is not."""
+    rows = Order.objects.filter(id__in=set(order_ids)).values_list(
+        "id", "account_id", "last_seq", "status"
+    )
+    found = {row[0]: Place(row[1], row[2], row[3] in TERMINAL) for row in rows}
+    return [found.get(order_id) for order_id in order_ids]
 
 
 def last_seqs(

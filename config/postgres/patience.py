@@ -23,6 +23,8 @@ RV = TypeVar("RV")
 RECENT_S = 0.5
 # While the server is away, one caller in this time finds out whether it is back; the others needn't wait with it.
 ASK_EVERY_S = 0.5
+# What the database has for all that a client waits for. Behind it come the threads' own work, and the queue for one.
+ANSWER_WITHIN_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)

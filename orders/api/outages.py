@@ -1,15 +1,11 @@
 """What a client gets while PostgreSQL is away: an answer, soon."""
 
 from collections.abc import Callable
-from typing import Final
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
-from config.postgres.patience import answering_within
+from config.postgres.patience import ANSWER_WITHIN_S, answering_within
 from orders.api.problems import DATABASE_AWAY, RETRY_AFTER_S
-
-# What the database has for a whole request. Behind it come the threads' own work and the queue for a thread.
-ANSWER_WITHIN_S: Final = 1.0
 
 
 class AnswerInTime:
