@@ -177,7 +177,7 @@ def _choose_venues(orders: Sequence[Order], desk: TradingDesk) -> list[Transitio
             planned.append(_give_up(order, error))
     connection.close()  # back to the pool: a thread that waits for venues needs none
     deadline_s = settings.QUOTE_DEADLINE_MS / 1000
-    with turns.outside():
+    with turns.outside("quotes"):
         quoted = background.run(
             collect_all_quotes(desk.venues.values(), list(swaps.values()), deadline_s=deadline_s),
             timeout_s=deadline_s + 5,
@@ -220,7 +220,7 @@ def _build_all(orders: Sequence[Order], desk: TradingDesk) -> list[Transition]:
     routes = _of_current_attempts(orders, "venue", "pool", "min_amount_out_base")
     connection.close()
     try:
-        with turns.outside():
+        with turns.outside("blockhash"):
             recent = desk.chain.latest_blockhash()
         if recent.genesis_hash != desk.genesis_hash():
             wrong = "the node is on another cluster than this engine"

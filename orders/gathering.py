@@ -6,6 +6,7 @@ So a lone call costs no time, and a crowd shares a statement and a commit.
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -70,7 +71,7 @@ class Gathering(Generic[Item, Result]):
 
 
 class AsyncGathering(Generic[Item, Result]):
-    """The same for the tasks of one event loop."""
+    """The same for the tasks of one event loop. After a round it rests for as long as that took: a crowd comes together."""
 
     def __init__(
         self, work: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]], *, most: int
@@ -90,6 +91,7 @@ class AsyncGathering(Generic[Item, Result]):
 
     async def _do_rounds(self) -> None:
         while self._calls:
+            began = time.monotonic()
             size = min(self._most, len(self._calls))
             calls = [self._calls.popleft() for _ in range(size)]
             try:
@@ -102,3 +104,4 @@ class AsyncGathering(Generic[Item, Result]):
                 for (_, answer), result in zip(calls, answers, strict=True):
                     if not answer.cancelled():  # its client may have gone meanwhile
                         answer.set_result(result)
+            await asyncio.sleep(time.monotonic() - began)

@@ -5,6 +5,7 @@ found by comparing `seq` with the orders' own once a second, and read from the l
 """
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from itertools import chain
@@ -176,6 +177,7 @@ class Hub:
         """Read what is missing from the log: all sockets' gaps in one query."""
         await self._gap_found.wait()
         self._gap_found.clear()
+        began = time.monotonic()
         behind, self._behind = self._behind, {}
         try:
             events = await in_database(stream_log.events_after, behind)
@@ -184,6 +186,9 @@ class Hub:
             self._gap_found.set()
             raise
         await self._deliver(Line.of(event) for event in events)
+        await asyncio.sleep(
+            time.monotonic() - began
+        )  # of what comes in a crowd, the rest comes meanwhile
 
     async def _compare(self) -> None:
         """Find what no group message told of."""

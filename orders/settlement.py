@@ -93,7 +93,7 @@ def send(sents: Sequence[Sent], *, desk: TradingDesk) -> None:
                 ours.append(sent)
             else:
                 observe.lease_over(order_id=sent.order_id, attempt=sent.attempt)
-        with turns.outside():
+        with turns.outside("sends"):
             errors = desk.chain.send_many([sent.signed_bytes for sent in ours]) if ours else ()
         for sent, error in zip(ours, errors, strict=True):
             if error is not None:
@@ -121,7 +121,7 @@ def _ask(sents: Sequence[Sent], desk: TradingDesk) -> list[Verdict]:
     """One verdict each. Trouble with the node leaves Unknown what it would have told."""
     verdicts: dict[str, Verdict] = {}
     try:
-        with turns.outside():
+        with turns.outside("fates"):
             for signature, verdict in _verdicts(sents, desk):
                 verdicts[signature] = verdict
     except RoutingError as error:

@@ -2,17 +2,23 @@
 
 They share one interpreter, so more batches at once would only be smaller ones that take as long. Two, because one can
 compute while the other waits for PostgreSQL. Whoever waits for its turn finds more orders due when it comes; whoever
-waits for a venue or the chain lets the next one in.
+waits long for a venue or the chain lets the next one in.
 """
 
 import threading
+import time
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 AT_ONCE = 2
+# Shorter waits are sat out: who lets somebody in for a moment comes back to a second, smaller batch.
+WORTH_LEAVING_S = 0.05
+WEIGHT_OF_THE_LAST = 0.2
 
 _turns = threading.Semaphore(AT_ONCE)
 _mine = threading.local()
+_usual_s: defaultdict[str, float] = defaultdict(float)
 
 
 @contextmanager
@@ -27,15 +33,16 @@ def mine() -> Iterator[None]:
 
 
 @contextmanager
-def outside() -> Iterator[None]:
-    """Let the next one in meanwhile; come back in turn. Nothing to let go for whoever works without a turn."""
-    if not getattr(_mine, "is_held", False):
-        yield
-        return
-    _mine.is_held = False
-    _turns.release()
+def outside(what: str) -> Iterator[None]:
+    """Wait for something outside; if that usually takes long, let the next one in meanwhile, and come back in turn."""
+    began = time.monotonic()
+    leaves = getattr(_mine, "is_held", False) and _usual_s[what] >= WORTH_LEAVING_S
+    if leaves:
+        _turns.release()
     try:
         yield
     finally:
-        _turns.acquire()
-        _mine.is_held = True
+        took_s = time.monotonic() - began
+        _usual_s[what] += WEIGHT_OF_THE_LAST * (took_s - _usual_s[what])
+        if leaves:
+            _turns.acquire()
