@@ -71,7 +71,7 @@ class Gathering(Generic[Item, Result]):
 
 
 class AsyncGathering(Generic[Item, Result]):
-    """The same for the tasks of one event loop. After a round it rests for as long as that took: a crowd comes together."""
+    """The same for the tasks of one event loop. After a round it rests as long as that took: a crowd comes together."""
 
     def __init__(
         self, work: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]], *, most: int
