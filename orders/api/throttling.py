@@ -1,7 +1,8 @@
 """How many orders an account may submit: a counter per account and time window in Redis.
 
-A process counts up to a thousandth of the limit ahead, so that not every order asks Redis; what it doesn't use of that
-is lost to the account. Redis holds only what may be lost: while it is away nobody is throttled, and nobody waits.
+Orders that are submitted together fit together or not at all, and what is refused is not counted. A process counts up
+to a thousandth of the limit ahead, so that not every order asks Redis; what it doesn't use of that is lost to the
+account. Redis holds only what may be lost: while it is away nobody is throttled, and nobody waits.
 """
 
 import threading
@@ -30,19 +31,34 @@ class OrderThrottle(BaseThrottle):
         return True
 
 
-def check_rate(account_id: int) -> None:
-    """Count one order. Raises Problem (429, `Retry-After`) beyond ORDER_RATE_LIMIT."""
+def check_rate(account_id: int, *, orders: int = 1) -> None:
+    """Count so many orders, all or none. Raises Problem (429, `Retry-After`) beyond ORDER_RATE_LIMIT."""
     limit, window_s = settings.ORDER_RATE_LIMIT
+    allowance = f"This account may submit {limit} orders per {window_s} s"
+    if orders > limit:
+        raise Problem(429, "RATE_LIMITED", f"{allowance}, so {orders} together never fit.")
     now = time.time()
-    if not _counter().allows(f"rate:{account_id}:{int(now // window_s)}", limit, ttl_s=window_s):
+    key = f"rate:{account_id}:{int(now // window_s)}"
+    if not _counter().allows(key, limit, ttl_s=window_s, orders=orders):
         wait_s = int(window_s - now % window_s) + 1
         raise Problem(
             429,
             "RATE_LIMITED",
-            f"This account may submit {limit} orders per {window_s} s; try again in {wait_s} s.",
+            f"{allowance}; try again in {wait_s} s.",
             retryable=True,
             headers={"Retry-After": str(wait_s)},
         )
+
+
+# Takes up to ARGV[2] of what the limit leaves, but nothing if that is less than ARGV[1]; answers what it took.
+TAKE = """
+local left = tonumber(ARGV[3]) - tonumber(redis.call('GET', KEYS[1]) or 0)
+if left < tonumber(ARGV[1]) then return 0 end
+local taken = math.min(left, tonumber(ARGV[2]))
+redis.call('INCRBY', KEYS[1], taken)
+redis.call('EXPIRE', KEYS[1], ARGV[4])
+return taken
+"""
 
 
 class _Counter:
@@ -60,34 +76,34 @@ class _Counter:
         self._lock = threading.Lock()
         self._ahead: dict[str, int] = {}  # what was counted in Redis and not used yet
 
-    def allows(self, key: str, limit: int, *, ttl_s: int) -> bool:
-        """Count one more under this key, unless that is beyond the limit."""
+    def allows(self, key: str, limit: int, *, ttl_s: int, orders: int) -> bool:
+        """Count so many more under this key, unless that is beyond the limit."""
         with self._lock:
-            if self._ahead.get(key, 0) > 0:
-                self._ahead[key] -= 1
-                return True
-        at_once = max(1, limit // 1000)
-        counted = self._count(key, at_once, ttl_s=ttl_s)
-        allowed = at_once - max(0, counted - limit)
+            used = min(orders, self._ahead.get(key, 0))
+            if used:
+                self._ahead[key] -= used
+        missing = orders - used
+        if not missing:
+            return True
+        taken = self._take(
+            key, missing, at_most=max(missing, limit // 1000), limit=limit, ttl_s=ttl_s
+        )
+        left = taken - missing if taken else used
         with self._lock:
             if len(self._ahead) >= MOST_KEYS:
                 self._ahead.clear()
-            self._ahead[key] = self._ahead.get(key, 0) + max(0, allowed - 1)
-        return allowed > 0
+            self._ahead[key] = self._ahead.get(key, 0) + left
+        return taken > 0
 
-    def _count(self, key: str, by: int, *, ttl_s: int) -> int:
-        """What was counted under this key, this included; 0 while Redis is away."""
+    def _take(self, key: str, wanted: int, *, at_most: int, limit: int, ttl_s: int) -> int:
+        """What was counted in Redis: `wanted` or more, or nothing. While Redis is away, it is all there."""
         if time.monotonic() < self._paused_until:
-            return 0
+            return at_most
         try:
-            with self._redis.pipeline(transaction=False) as pipeline:
-                pipeline.incrby(key, by)
-                pipeline.expire(key, ttl_s)
-                count, _ = pipeline.execute()
-            return int(count)
+            return int(self._redis.eval(TAKE, 1, key, wanted, at_most, limit, ttl_s))
         except redis.RedisError:
             self._paused_until = time.monotonic() + PAUSE_AFTER_FAILURE_S
-            return 0
+            return at_most
 
 
 @cache
