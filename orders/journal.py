@@ -130,22 +130,36 @@ Outcome = Event | Refused | None
 def accept(orders: Sequence[NewOrder]) -> list[Outcome]:
     """Write each order with its first event; None where the account has used that `client_order_id` before.
 
-    If the database refuses the statement, each order is written on its own, so that one bad row stops no other.
-    Raises OutcomeUnknown; after any other OperationalError or InterfaceError nothing was stored, nor will be, unless
-    that is how one of several ended.
+    If the database refuses the statement, its halves are tried on their own, so that one bad row stops no other.
+    Raises OutcomeUnknown; after any other OperationalError or InterfaceError nothing was stored, nor will be.
     """
+    if not orders:
+        return []
+    # Whoever writes a client_order_id waits for others who are about to: in one order, they can't wait in a circle.
+    # The sort is stable, so that of two orders with the same the first is written.
+    rows = sorted(orders, key=lambda order: (order.account_id, order.client_order_id or ""))
     connection.ensure_connection()
     try:
-        events = _execute(ACCEPT, [_as_json(orders)], _accepted)
+        events = _execute(ACCEPT, [_as_json(rows)], _accepted)
     except (OperationalError, InterfaceError) as error:
         if connection.connection.closed:
             raise OutcomeUnknown(str(error)) from error
         raise
     except REFUSALS as error:
         if len(orders) > 1:
-            return [accept([order])[0] for order in orders]
+            return _accept_halves(orders)
         return [Refused(error)]
     return [events.get(order.id) for order in orders]
+
+
+def _accept_halves(orders: Sequence[NewOrder]) -> list[Outcome]:
+    middle = len(orders) // 2
+    answers = accept(orders[:middle])
+    try:
+        return answers + accept(orders[middle:])
+    except (OperationalError, InterfaceError) as error:
+        # Of the first half something may be stored, and its caller will never be told what.
+        raise OutcomeUnknown(str(error)) from error
 
 
 def record(transitions: Sequence[Transition]) -> list[Outcome]:

@@ -13,6 +13,7 @@ from orders.models import Account, Order, OrderAttempt
 from orders.stream import Event
 from tests.factories import move, new_order, order_at, place, statuses
 from tests.factories import transition as transition_to
+from tests.refusing import refused_by_the_database
 from tests.routing.lab import together
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -101,6 +102,50 @@ def test_one_bad_transition_stops_no_other(account: Account, announced: list[Eve
     assert statuses(good) == ["pending", "routing"]
     assert statuses(bad) == ["pending", "routing", "building"]
     assert [event.order_id for event in announced] == [good.id]
+
+
+def test_new_orders_that_meet_in_opposite_orders_both_end(account: Account) -> None:
+    for round in range(5):
+        ids = [f"{round}-{number}" for number in range(200)]
+        forward = [new_order(account, client_order_id=name) for name in ids]
+        backward = [new_order(account, client_order_id=name) for name in reversed(ids)]
+
+        one, other = together(
+            [
+                in_its_own_connection(lambda: journal.accept(forward)),  # noqa: B023  (called here)
+                in_its_own_connection(lambda: journal.accept(backward)),  # noqa: B023
+            ]
+        )
+
+        assert sum(isinstance(answer, Event) for answer in one + other) == len(ids)
+    assert Order.objects.count() == 1000
+
+
+def test_one_bad_order_stops_no_other(account: Account, announced: list[Event]) -> None:
+    orders = [new_order(account, token_in="WIF" if n == 3 else "SOL") for n in range(7)]
+
+    with refused_by_the_database(token_in="WIF"):
+        outcomes = journal.accept(orders)
+
+    assert [type(outcome) for outcome in outcomes] == [Event] * 3 + [Refused] + [Event] * 3
+    stored = [orders[n].id for n in (0, 1, 2, 4, 5, 6)]
+    assert [event.order_id for event in announced] == stored
+    assert set(Order.objects.values_list("id", flat=True)) == set(stored)
+
+
+def test_an_outage_behind_orders_that_are_stored_leaves_the_outcome_unknown(
+    account: Account,
+) -> None:
+    orders = [new_order(account, token_in=token) for token in ("SOL", "WIF", "SOL", "RAY")]
+
+    with (
+        refused_by_the_database(token_in="WIF"),
+        refused_by_the_database(token_in="RAY", error="disk_full"),
+        pytest.raises(journal.OutcomeUnknown),
+    ):
+        journal.accept(orders)
+
+    assert Order.objects.get().id == orders[0].id
 
 
 def test_two_transitions_of_one_order_in_one_call_are_a_mistake_of_the_caller(
