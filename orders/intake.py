@@ -7,11 +7,11 @@ from decimal import Decimal
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 
 from orders import journal, leases, tasks
 from orders.gathering import Gathering
-from orders.journal import AttemptChange, NewOrder, Refused, Transition
+from orders.journal import AttemptChange, NewOrder, OutcomeUnknown, Refused, Transition
 from orders.lifecycle import UNSENT, AttemptState, Status
 from orders.models import Order
 from orders.stream import Event
@@ -51,9 +51,27 @@ def place_order(new: NewOrder) -> Placed:
     """
     # Inside a caller's transaction it can't share another thread's statement.
     answer = _accept([new])[0] if connection.in_atomic_block else _accept_with_others(new)
+    answer = answer or _placed_before(new, _earlier([new]))
     if isinstance(answer, Exception):
         raise answer
-    return answer or _earlier(new)
+    return answer
+
+
+def place_orders(orders: Sequence[NewOrder]) -> list[Placed | Exception]:
+    """Accept the orders in one statement, each for itself: answers what `place_order` would return or raise for it.
+
+    Of two orders with the same `client_order_id` the second is a repetition of the first. Raises OutcomeUnknown when
+    orders may have been accepted all the same; after any other OperationalError or InterfaceError none was.
+    """
+    answers = _accept(orders)
+    repeated = [new for new, answer in zip(orders, answers, strict=True) if answer is None]
+    try:
+        earlier = _earlier(repeated)
+    except (OperationalError, InterfaceError) as error:  # behind the commit of all the others
+        raise OutcomeUnknown(str(error)) from error
+    return [
+        answer or _placed_before(new, earlier) for new, answer in zip(orders, answers, strict=True)
+    ]
 
 
 def _accept(orders: Sequence[NewOrder]) -> list[Placed | Exception | None]:
@@ -77,14 +95,29 @@ def _answered(new: NewOrder, answer: journal.Outcome) -> Placed | Exception | No
 _accept_with_others = Gathering(_accept, most=MOST_TOGETHER)
 
 
-def _earlier(new: NewOrder) -> Placed:
-    """The order that has its `client_order_id`. Raises IdempotencyConflict if that is another wish."""
-    earlier = Order.objects.get(account_id=new.account_id, client_order_id=new.client_order_id)
-    if _wish(earlier) != _wish(new):
-        raise IdempotencyConflict(
+# By account and `client_order_id`.
+Earlier = dict[tuple[int, str | None], Order]
+
+
+def _earlier(repeated: Sequence[NewOrder]) -> Earlier:
+    """The orders that have their `client_order_id`s."""
+    if not repeated:
+        return {}
+    orders = Order.objects.filter(
+        account_id__in={new.account_id for new in repeated},
+        client_order_id__in=[new.client_order_id for new in repeated],
+    )
+    return {(order.account_id, order.client_order_id): order for order in orders}
+
+
+def _placed_before(new: NewOrder, earlier: Earlier) -> Placed | IdempotencyConflict:
+    """The order that has its `client_order_id`, unless that is another wish."""
+    order = earlier[new.account_id, new.client_order_id]
+    if _wish(order) != _wish(new):
+        return IdempotencyConflict(
             f"clientOrderId {new.client_order_id} was used for another order before."
         )
-    return Placed(earlier, replayed=True)
+    return Placed(order, replayed=True)
 
 
 def _as_accepted(new: NewOrder, event: Event) -> Placed:
