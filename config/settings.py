@@ -268,6 +268,7 @@ MOCK_HISTORY_H = env.int("MOCK_HISTORY_H", 24 * 30, validate=validate.Range(min=
 # --- REST and its documents -------------------------------------------------------------------------------------------
 
 MAX_BODY_BYTES = 64 * 1024
+MAX_BATCH_BYTES = 512 * 1024
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["orders.api.authentication.ApiKeyAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],

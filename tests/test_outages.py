@@ -14,7 +14,7 @@ from websockets.sync.client import connect
 
 from orders import accounts
 from orders.models import Account, Order, OrderEvent
-from tests.api.client import EXECUTE, ORDER
+from tests.api.client import BATCH, EXECUTE, ORDER
 from tests.engine import WebServer, environment
 from tests.factories import place, statuses
 from tests.outage_proxy import OutageProxy
@@ -265,6 +265,54 @@ def test_an_order_that_never_reached_the_database_is_said_to_be_unplaced(
     engine.headers = {"Authorization": f"Bearer {unknown_yet}"}
 
     refused = engine.submit()
+
+    assert (refused.status, refused.code, refused.body["retryable"]) == (
+        503,
+        "DATABASE_UNAVAILABLE",
+        True,
+    )
+    assert Order.objects.count() == before
+
+
+@pytest.mark.parametrize(
+    "lost", [INSERT, b'"client_order_id" IN'], ids=["storing", "looking for repeated ones"]
+)
+def test_a_batch_whose_answer_is_lost_may_be_sent_again_if_each_order_has_an_id(
+    engine: Engine, account: Account, lost: bytes
+) -> None:
+    place(account, client_order_id="batch-0")
+    orders = [ORDER | {"clientOrderId": f"batch-{number}"} for number in range(3)]
+    engine.proxy.lose_answers_to(lost)
+
+    broken = engine.ask("POST", BATCH, {"orders": [*orders, {"not": "an order"}]})
+    engine.proxy.recover()
+    engine.serves_again()
+    again = engine.ask("POST", BATCH, {"orders": orders})
+
+    assert (broken.status, broken.code, broken.body["retryable"]) == (503, "OUTCOME_UNKNOWN", True)
+    assert "Retry-After" in broken.headers
+    assert (again.status, again.body["accepted"], again.body["refused"]) == (200, 0, 0)
+    assert Order.objects.filter(client_order_id__startswith="batch-").count() == 3
+
+
+def test_of_a_lost_batch_the_orders_without_an_id_can_be_looked_for(engine: Engine) -> None:
+    before = set(Order.objects.values_list("id", flat=True))
+    engine.proxy.lose_answers_to(INSERT)
+
+    broken = engine.ask("POST", BATCH, {"orders": [ORDER | {"clientOrderId": "known"}, {}, ORDER]})
+
+    assert (broken.status, broken.code, broken.body["retryable"]) == (503, "OUTCOME_UNKNOWN", False)
+    (unnamed,) = broken.body["errors"]
+    assert unnamed["field"] == "orders[2]"
+    stored = Order.objects.exclude(id__in=before).get(client_order_id=None)
+    assert str(stored.id) in unnamed["message"]
+
+
+def test_a_batch_that_never_reached_the_database_is_said_to_be_unplaced(engine: Engine) -> None:
+    before = Order.objects.count()
+    engine.proxy.refuse()
+
+    refused = engine.ask("POST", BATCH, {"orders": [ORDER] * 3})
 
     assert (refused.status, refused.code, refused.body["retryable"]) == (
         503,

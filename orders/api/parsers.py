@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import IO, Any, NoReturn
+from typing import IO, Any, ClassVar, NoReturn
 
 from django.conf import settings
 from rest_framework.parsers import BaseParser
@@ -15,6 +15,7 @@ class StrictJSONParser(BaseParser):
     """`application/json` only. A number keeps the digits it was written with: 0.1 is Decimal("0.1")."""
 
     media_type = "application/json"
+    max_bytes: ClassVar[int] = settings.MAX_BODY_BYTES
 
     def parse(
         self,
@@ -22,15 +23,19 @@ class StrictJSONParser(BaseParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
-        return parse_object(stream.read(settings.MAX_BODY_BYTES + 1))
+        return parse_object(stream.read(self.max_bytes + 1), max_bytes=self.max_bytes)
 
 
-def parse_object(body: bytes) -> dict[str, Any]:
+class BatchJSONParser(StrictJSONParser):
+    """The same for bodies that list many orders."""
+
+    max_bytes = settings.MAX_BATCH_BYTES
+
+
+def parse_object(body: bytes, *, max_bytes: int = settings.MAX_BODY_BYTES) -> dict[str, Any]:
     """Raises Problem: BODY_TOO_LARGE (413), EMPTY_BODY, INVALID_JSON or NOT_AN_OBJECT (400)."""
-    if len(body) > settings.MAX_BODY_BYTES:
-        raise Problem(
-            413, "BODY_TOO_LARGE", f"The body may have at most {settings.MAX_BODY_BYTES} bytes."
-        )
+    if len(body) > max_bytes:
+        raise Problem(413, "BODY_TOO_LARGE", f"The body may have at most {max_bytes} bytes.")
     if not body.strip():
         raise Problem(400, "EMPTY_BODY", "The body is empty; send a JSON object.")
     try:

@@ -69,15 +69,21 @@ class Problem(exceptions.APIException):
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
     """Django REST Framework's hook: whatever a view raises becomes a problem document."""
-    problem = as_problem(error)
-    if problem.status == 500:
-        observe.request_failed(path=context["request"].path, error=error)
+    problem = answer_to(error, path=context["request"].path)
     return Response(
         problem.as_json(),
         status=problem.status,
         headers=problem.headers or None,
         content_type=CONTENT_TYPE,
     )
+
+
+def answer_to(error: Exception, *, path: str) -> Problem:
+    """The problem that a client is told of; if it is ours, an operator is, too."""
+    problem = as_problem(error)
+    if problem.status == 500:
+        observe.request_failed(path=path, error=error)
+    return problem
 
 
 def as_problem(error: Exception) -> Problem:

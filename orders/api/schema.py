@@ -5,6 +5,7 @@ from typing import Any
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, inline_serializer
 from rest_framework import serializers
 
+from orders.api.batch import BatchSerializer
 from orders.api.filters import OrderFilter
 from orders.api.submission import CLIENT_ORDER_ID, SubmitSerializer
 from orders.lifecycle import Status
@@ -66,6 +67,24 @@ class OrderDocument(serializers.Serializer[Any]):
 
 class PlacedOrderDocument(OrderDocument):
     streamUrl = serializers.CharField(help_text="A WebSocket that streams the order.")
+
+
+class BatchResultDocument(serializers.Serializer[Any]):
+    """Either `order` or `problem`."""
+
+    index = serializers.IntegerField(help_text="Which of the orders asked, from 0.")
+    status = serializers.IntegerField(
+        help_text="What execute would have answered: 201 accepted, 200 accepted earlier, or the problem's."
+    )
+    order = PlacedOrderDocument(required=False)
+    problem = ProblemDocument(required=False)
+
+
+class BatchDocument(serializers.Serializer[Any]):
+    accepted = serializers.IntegerField()
+    replayed = serializers.IntegerField(help_text="Accepted earlier under their clientOrderId.")
+    refused = serializers.IntegerField()
+    results = BatchResultDocument(many=True, help_text="In the order asked.")
 
 
 class AttemptDocument(serializers.Serializer[Any]):
@@ -159,6 +178,34 @@ EXECUTE: dict[str, Any] = {
             "See Retry-After. DATABASE_UNAVAILABLE: nothing was stored, so try again. OUTCOME_UNKNOWN: the order may "
             "have been accepted. It is `retryable` with a clientOrderId, which keeps the order from being placed "
             "twice; without one, look for the order in the list before you place it again."
+        ),
+    },
+}
+BATCH: dict[str, Any] = {
+    "operation_id": "execute_batch",
+    "tags": ["orders"],
+    "description": (
+        "Submit up to 500 orders, each for itself: there is no all or nothing. 200 says that each has its answer in "
+        "`results`, even if all were refused. An order with a clientOrderId is safe to repeat, in another batch, in "
+        "the same one, or on its own. A batch counts as its number of orders against the account's rate limit."
+    ),
+    "request": BatchSerializer,
+    "responses": {
+        200: OpenApiResponse(BatchDocument, description="Each order has its own answer."),
+        400: problem(
+            "Nothing was stored: the body is no list of 1 to 500 orders, or there was an Idempotency-Key."
+        ),
+        413: problem("The body is too large: a batch may have 512 KiB."),
+        415: problem("The body is not application/json."),
+        429: problem(
+            "The batch doesn't fit what the account may still submit now; nothing was stored or counted. See "
+            "Retry-After. Not `retryable`: it is larger than all that the account may submit at a time."
+        ),
+        **REFUSED,
+        503: problem(
+            "See Retry-After. DATABASE_UNAVAILABLE: nothing was stored, so try again. OUTCOME_UNKNOWN: orders may have "
+            "been accepted. It is `retryable` if each has a clientOrderId; otherwise `errors` names the orderIds to "
+            "look for."
         ),
     },
 }

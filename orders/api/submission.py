@@ -87,18 +87,20 @@ def submit(account: Account, body: object, *, idempotency_key: str | None) -> Pl
 
     Raises Problem or ValidationError; nothing is stored then, unless the problem is OUTCOME_UNKNOWN.
     """
-    new = _checked(
-        account, parse_object(body) if isinstance(body, bytes) else body, idempotency_key
+    new = checked(
+        account,
+        parse_object(body) if isinstance(body, bytes) else body,
+        idempotency_key=idempotency_key,
     )
     try:
         return intake.place_order(new)
     except intake.IdempotencyConflict as error:
-        raise Problem(422, "IDEMPOTENCY_CONFLICT", str(error), field="clientOrderId") from error
+        raise conflict(error) from error
     except OutcomeUnknown as error:
         raise _outcome_unknown(new) from error
 
 
-def _checked(account: Account, body: object, idempotency_key: str | None) -> NewOrder:
+def checked(account: Account, body: object, *, idempotency_key: str | None = None) -> NewOrder:
     """What the client asked for. Raises Problem or ValidationError."""
     valid = _submit.run_validation(body)
     return NewOrder(
@@ -110,6 +112,10 @@ def _checked(account: Account, body: object, idempotency_key: str | None) -> New
         amount_in_base=valid["amount_in_base"],
         slippage_bps=valid["slippageBps"],
     )
+
+
+def conflict(error: intake.IdempotencyConflict) -> Problem:
+    return Problem(422, "IDEMPOTENCY_CONFLICT", str(error), field="clientOrderId")
 
 
 def _outcome_unknown(new: NewOrder) -> Problem:

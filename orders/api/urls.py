@@ -7,6 +7,7 @@ from orders.api import views
 
 urlpatterns = [
     path("orders/execute", views.ExecuteView.as_view(), name="execute"),
+    path("orders/batch", views.BatchView.as_view(), name="batch"),
     path("orders", views.OrderListView.as_view(), name="orders"),
     path("orders/<str:order_id>", views.OrderDetailView.as_view(), name="order"),
     path("orders/<str:order_id>/cancel", views.CancelView.as_view(), name="cancel"),

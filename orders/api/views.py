@@ -20,11 +20,13 @@ from rest_framework.views import APIView
 from orders import accounts, intake
 from orders.api import schema
 from orders.api.authentication import account_of
+from orders.api.batch import batch_as_json, orders_in, submit_batch
 from orders.api.filters import OrderFilter, OrderPages
+from orders.api.parsers import BatchJSONParser
 from orders.api.presentation import order_as_json, order_with_history_as_json
 from orders.api.problems import DATABASE_AWAY, Problem
 from orders.api.submission import submit
-from orders.api.throttling import OrderThrottle
+from orders.api.throttling import OrderThrottle, check_rate
 from orders.exchange import exchange
 from orders.models import Order
 from orders.stream import rfc3339
@@ -49,13 +51,34 @@ class ExecuteView(APIView):
         headers = {"Location": f"/api/orders/{order.id}"}
         if placed.replayed:
             headers["Idempotent-Replayed"] = "true"
-        body = {**order_as_json(order), "streamUrl": stream_url(request, order)}
+        body = {**order_as_json(order), "streamUrl": f"{streams_at(request)}{order.id}"}
         return Response(body, status=200 if placed.replayed else 201, headers=headers)
 
 
-def stream_url(request: Request, order: Order) -> str:
-    """Where the order's events are streamed."""
-    path = f"/api/orders/execute/{order.id}"
+class BatchView(APIView):
+    """Submit many orders at once, each for itself."""
+
+    parser_classes = [BatchJSONParser]
+
+    @extend_schema(**schema.BATCH)
+    def post(self, request: Request) -> Response:
+        if "Idempotency-Key" in request.headers:
+            raise Problem(
+                400,
+                "IDEMPOTENCY_KEY_NOT_ALLOWED",
+                "A batch takes none: give each of its orders a clientOrderId.",
+                field="Idempotency-Key",
+            )
+        account = account_of(request)
+        orders = orders_in(request.data)
+        check_rate(account.id, orders=len(orders))
+        answers = submit_batch(account, orders)
+        return Response(batch_as_json(answers, path=request.path, streams_at=streams_at(request)))
+
+
+def streams_at(request: Request) -> str:
+    """Where orders' events are streamed, each behind its id."""
+    path = "/api/orders/execute/"
     if settings.STREAM_URL:
         return f"{settings.STREAM_URL}{path}"
     return request.build_absolute_uri(path).replace("http", "ws", 1)

@@ -9,6 +9,7 @@ from orders.models import Order
 
 ORDER = {"tokenIn": "SOL", "tokenOut": "USDC", "amount": "1.5", "orderType": "market"}
 EXECUTE = "/api/orders/execute"
+BATCH = "/api/orders/batch"
 
 
 class Api:
