@@ -47,12 +47,19 @@ STUCK = Rejected(
 HOLDER = f"{socket.gethostname()}:{os.getpid()}"
 
 
+Written = dict[UUID, AttemptChange]
+
+
 @dataclass(slots=True)
 class Advanced:
-    """`sents` have a transaction to send; `retries` have another attempt coming. All others are final, or lost."""
+    """`sents` have a transaction to send; `retries` have another attempt coming. All others are final, or lost.
+
+    `written` is what was written of the orders' current attempts on the way, so that it need not be read.
+    """
 
     sents: list[Sent] = field(default_factory=list)
     retries: list[Retry] = field(default_factory=list)
+    written: Written = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -114,7 +121,7 @@ def advance(orders: Sequence[Order], *, desk: TradingDesk, held_since: float) ->
     orders = [order for order in orders if not _is_stuck(order)]
     while orders:
         sent = [order for order in orders if order.status == Status.SUBMITTED]
-        done.sents += resume(sent, held_since=held_since)
+        done.sents += resume(sent, held_since=held_since, written=done.written)
         orders = [order for order in orders if order.status != Status.SUBMITTED]
         if not orders:
             break
@@ -129,7 +136,7 @@ def step(orders: Sequence[Order], *, desk: TradingDesk, done: Advanced) -> list[
         transition
         for status, plan in STEPS.items()
         if (group := [order for order in orders if order.status == status])
-        for transition in plan(group, desk)
+        for transition in plan(group, desk, done.written)
     ]
     return _write(orders, planned, done)
 
@@ -144,6 +151,8 @@ def _write(orders: Sequence[Order], planned: Sequence[Transition], done: Advance
         if transition.releases:
             done.retries.append((outcome.order_id, transition.due_in_s or 0.0))
         elif not outcome.is_final:
+            if transition.attempt is not None:
+                done.written[outcome.order_id] = transition.attempt
             going_on.append(_move(by_id[outcome.order_id], transition, outcome))
     return going_on
 
@@ -151,6 +160,7 @@ def _write(orders: Sequence[Order], planned: Sequence[Transition], done: Advance
 def _move(order: Order, transition: Transition, event: Event) -> Order:
     order.status, order.last_seq, order.attempt = event.status.value, event.seq, event.attempt
     order.claims = 0
+    order.selected_dex = transition.selected_dex or order.selected_dex
     if transition.min_amount_out_base is not None and order.min_amount_out_base is None:
         order.min_amount_out_base = Decimal(transition.min_amount_out_base)
     return order
@@ -159,7 +169,7 @@ def _move(order: Order, transition: Transition, event: Event) -> Order:
 # --- The steps: what each order of a group is to become ---------------------------------------------------------------
 
 
-def _start(orders: Sequence[Order], desk: TradingDesk) -> list[Transition]:
+def _start(orders: Sequence[Order], desk: TradingDesk, written: Written) -> list[Transition]:
     """pending → routing: the first attempt begins."""
     return [
         _to(order, status=Status.ROUTING, message="Comparing venues.", opens_attempt=True)
@@ -167,7 +177,9 @@ def _start(orders: Sequence[Order], desk: TradingDesk) -> list[Transition]:
     ]
 
 
-def _choose_venues(orders: Sequence[Order], desk: TradingDesk) -> list[Transition]:
+def _choose_venues(
+    orders: Sequence[Order], desk: TradingDesk, written: Written
+) -> list[Transition]:
     """routing → building: every venue quoted under one deadline, the best net output chosen."""
     planned, swaps = [], {}
     for order in orders:
@@ -215,9 +227,9 @@ def _choice(
     )
 
 
-def _build_all(orders: Sequence[Order], desk: TradingDesk) -> list[Transition]:
+def _build_all(orders: Sequence[Order], desk: TradingDesk, written: Written) -> list[Transition]:
     """building → submitted: sign, try each transaction out, and commit its bytes. Nothing is sent here."""
-    routes = _of_current_attempts(orders, "venue", "pool", "min_amount_out_base")
+    attempts = _current_attempts(orders, written)
     connection.close()
     try:
         with turns.outside("blockhash"):
@@ -230,7 +242,7 @@ def _build_all(orders: Sequence[Order], desk: TradingDesk) -> list[Transition]:
     planned, owner = [], desk.signer.pubkey()
     for order in orders:
         try:
-            planned.append(_build(order, *routes[order.id], recent=recent, owner=owner, desk=desk))
+            planned.append(_build(order, attempts[order.id], recent=recent, owner=owner, desk=desk))
         except RoutingError as error:
             planned.append(_give_up(order, error))
     return planned
@@ -238,21 +250,19 @@ def _build_all(orders: Sequence[Order], desk: TradingDesk) -> list[Transition]:
 
 def _build(
     order: Order,
-    venue_name: str,
-    pool: str,
-    min_amount_out_base: Decimal,
+    attempt: AttemptChange | OrderAttempt,
     *,
     recent: Blockhash,
     owner: Pubkey,
     desk: TradingDesk,
 ) -> Transition:
-    venue = desk.venues.get(venue_name)
+    venue = desk.venues.get(attempt.venue or "")
     if venue is None:
-        raise Unavailable("VENUE_GONE", f"{venue_name} is not a venue of this engine any more")
+        raise Unavailable("VENUE_GONE", f"{attempt.venue} is not a venue of this engine any more")
     instruction = venue.instruction(
-        pool=pool,
+        pool=attempt.pool or "",
         swap=swap_of(order),
-        min_amount_out_base=int(min_amount_out_base),
+        min_amount_out_base=int(attempt.min_amount_out_base or 0),
         owner=owner,
     )
     transaction = build_swap(
@@ -284,60 +294,60 @@ def _build(
     )
 
 
-STEPS: dict[Status, Callable[[Sequence[Order], TradingDesk], list[Transition]]] = {
+STEPS: dict[Status, Callable[[Sequence[Order], TradingDesk, Written], list[Transition]]] = {
     Status.PENDING: _start,
     Status.ROUTING: _choose_venues,
     Status.BUILDING: _build_all,
 }
 
 
-def resume(orders: Sequence[Order], *, held_since: float) -> list[Sent]:
+def resume(
+    orders: Sequence[Order], *, held_since: float, written: Written | None = None
+) -> list[Sent]:
     """The stored transactions of submitted orders, as their (new) holder sends them and asks for them.
 
     `held_since` is from before the leases were taken or extended: whoever sleeps in between must not think them longer.
+    `written` is what the caller has just committed of their attempts; the others are read.
     """
-    signed = _of_current_attempts(
-        orders,
-        "venue",
-        "signature",
-        "signed_bytes",
-        "last_valid_block_height",
-        "genesis_hash",
-        "signed_slot",
-    )
-    sents = []
-    for order in orders:
-        venue, signature, signed_bytes, last_valid_block_height, *signed_for = signed[order.id]
-        sents.append(
-            Sent(
-                order_id=order.id,
-                fence=order.fence,
-                last_seq=order.last_seq,
-                attempt=order.attempt,
-                swap=swap_of(order),
-                venue_label=venue.capitalize(),
-                signature=signature,
-                signed_bytes=bytes(signed_bytes),
-                last_valid_block_height=last_valid_block_height,
-                genesis_hash=signed_for[0],
-                signed_slot=signed_for[1] or 0,
-                lease_until=held_since + settings.LEASE_S,
-                answered_at=held_since,
-                in_doubt=order.in_doubt_since is not None,
-            )
+    attempts = _current_attempts(orders, written or {})
+    return [
+        Sent(
+            order_id=order.id,
+            fence=order.fence,
+            last_seq=order.last_seq,
+            attempt=order.attempt,
+            swap=swap_of(order),
+            venue_label=order.selected_dex.capitalize(),
+            signature=attempt.signature or "",
+            signed_bytes=_raw(attempt),
+            last_valid_block_height=attempt.last_valid_block_height or 0,
+            genesis_hash=attempt.genesis_hash or "",
+            signed_slot=attempt.signed_slot or 0,
+            lease_until=held_since + settings.LEASE_S,
+            answered_at=held_since,
+            in_doubt=order.in_doubt_since is not None,
         )
-    return sents
+        for order in orders
+        for attempt in [attempts[order.id]]
+    ]
 
 
-def _of_current_attempts(orders: Sequence[Order], *columns: str) -> dict[UUID, tuple[Any, ...]]:
-    """These columns of each order's attempt that is under way. One query."""
-    if not orders:
-        return {}
-    at = {order.id: order.attempt for order in orders}
-    rows = OrderAttempt.objects.filter(order__in=list(at)).values_list(
-        "order_id", "number", *columns
-    )
-    return {order_id: values for order_id, number, *values in rows if number == at[order_id]}
+def _raw(attempt: AttemptChange | OrderAttempt) -> bytes:
+    if isinstance(attempt, AttemptChange):
+        return base64.b64decode(attempt.signed_bytes or "")
+    return bytes(attempt.signed_bytes or b"")
+
+
+def _current_attempts(
+    orders: Sequence[Order], written: Written
+) -> dict[UUID, AttemptChange | OrderAttempt]:
+    """Each order's attempt that is under way: as it was written on the way here, or read. At most one query."""
+    attempts: dict[UUID, AttemptChange | OrderAttempt] = {**written}
+    at = {order.id: order.attempt for order in orders if order.id not in written}
+    if at:
+        read = OrderAttempt.objects.filter(order__in=list(at)).defer("quotes", "proof")
+        attempts |= {each.order_id: each for each in read if each.number == at[each.order_id]}
+    return attempts
 
 
 def _to(order: Order, *, status: Status, message: str, **changes: Any) -> Transition:
