@@ -224,7 +224,7 @@ CELERY_TASK_ACKS_LATE = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 4
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_REDIRECT_STDOUTS = False
-CELERY_TASK_SEND_SENT_EVENT = True
+# Workers tell Flower of tasks; that a hint was sent is no news, and would cost a message of its own.
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     "remove-expired-tickets": {"task": "orders.tasks.remove_expired_tickets", "schedule": 60.0},

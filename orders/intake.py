@@ -18,9 +18,10 @@ from orders.stream import Event
 
 # Requests that share a statement and a commit, when so many come at once.
 MOST_TOGETHER = 100
-# A crowd is accepted no faster than the workers follow: what they are behind is waited for before, up to so long.
-# Orders that pile up behind `201` would wait longer, and take the workers' time meanwhile.
+# A crowd is accepted no faster than the workers follow: it waits for what they are behind beyond a queue that makes good
+# batches. Orders that pile up behind `201` would wait longer, and their intake takes the workers' time.
 A_CROWD = 8
+A_GOOD_QUEUE_S = 0.1
 LONGEST_PAUSE_S = 0.1
 
 
@@ -77,7 +78,7 @@ def place_orders(orders: Sequence[NewOrder]) -> list[Placed | Exception]:
 def _accept(orders: Sequence[NewOrder]) -> list[Placed | Exception | None]:
     """Placed, or why not; None where the `client_order_id` was used before."""
     if len(orders) >= A_CROWD:
-        time.sleep(min(LONGEST_PAUSE_S, leases.behind_s()))
+        time.sleep(min(LONGEST_PAUSE_S, max(0.0, leases.behind_s() - A_GOOD_QUEUE_S)))
     answers = journal.accept(orders)
     tasks.hint_soon([answer.order_id for answer in answers if isinstance(answer, Event)])
     return [_answered(new, answer) for new, answer in zip(orders, answers, strict=True)]
