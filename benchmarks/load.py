@@ -1,16 +1,19 @@
 """The load generator, a process of its own: submits orders, follows each to its end, prints what it saw.
 
 Reads a LoadOrder as JSON on its input. Prints a line of progress several times a second, then one with every order.
+A client submits one order (or batch) after the other, and `waits` for each to end or doesn't.
 It knows the wire format; of the database only what tells it, without a socket, when an order ended.
 """
 
 import asyncio
 import json
 import os
+import secrets
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from typing import Any
 
 import aiohttp
@@ -36,14 +39,20 @@ class LoadOrder:
     orders: int
     concurrency: int
     sockets: bool
+    batch: int
+    waits: bool
     timeout_s: float
 
 
 @dataclass
 class Followed:
-    """One order. Times are seconds of the system's clock; `events` are (seq, status), as they came over the socket."""
+    """One order. Times are seconds of the system's clock; `events` are (seq, status), as they came over the socket.
+
+    Of an order that was sent in a batch, only the client's own id is known until the log is read.
+    """
 
     order_id: str = ""
+    client_order_id: str = ""
     submitted_at: float = 0.0
     accepted_at: float = 0.0
     ended_at: float = 0.0
@@ -59,6 +68,8 @@ class Load:
         self._followers: list[asyncio.Task[None]] = []
         self._all_submitted = False
         self._ended_in_log = 0
+        self.peak_in_flight = 0
+        self._name = secrets.token_hex(4)
 
     async def run(self) -> None:
         """Returns when every accepted order has ended, or after the time-out."""
@@ -74,7 +85,8 @@ class Load:
             try:
                 async with asyncio.timeout(self.told.timeout_s):
                     numbers = iter(range(self.told.orders))
-                    clients = (self._submit(http, numbers) for _ in range(self.told.concurrency))
+                    submit = self._submit if self.told.batch == 1 else self._submit_batches
+                    clients = (submit(http, numbers) for _ in range(self.told.concurrency))
                     await asyncio.gather(*clients)
                     self._all_submitted = True
                     await asyncio.gather(*self._followers)
@@ -101,7 +113,34 @@ class Load:
             followed.accepted_at = time.time()
             followed.order_id = body["orderId"]
             if self.told.sockets:
-                self._followers.append(asyncio.create_task(self._follow(http, followed)))
+                following = asyncio.create_task(self._follow(http, followed))
+                self._followers.append(following)
+                if self.told.waits:
+                    await following
+
+    async def _submit_batches(self, http: aiohttp.ClientSession, numbers: Iterator[int]) -> None:
+        while batch := list(islice(numbers, self.told.batch)):
+            now = time.time()
+            # The run is named, for a warm-up has numbers of its own.
+            sent = [
+                Followed(client_order_id=f"{self._name}-{number}", submitted_at=now)
+                for number in batch
+            ]
+            self.followed += sent
+            body = {"orders": [SWAP | {"clientOrderId": one.client_order_id} for one in sent]}
+            trouble = ""
+            try:
+                async with http.post(f"{self.told.url}/api/orders/batch", json=body) as answer:
+                    told = await answer.json(content_type=None)
+                    if answer.status != 200 or told["accepted"] != len(sent):
+                        trouble = (
+                            f"in a batch that was answered with {answer.status} {str(told)[:200]}"
+                        )
+            except (aiohttp.ClientError, OSError, ValueError) as error:
+                trouble = f"could not be submitted: {type(error).__name__}"
+            for one in sent:
+                one.trouble = trouble
+                one.accepted_at = 0.0 if trouble else time.time()
 
     async def _watch_log(self) -> None:
         """Until every order has ended, for want of sockets that would tell."""
@@ -112,9 +151,11 @@ class Load:
                 all_submitted, accepted = self._all_submitted, self._accepted
                 # An order that nobody will move on any more has no time at which it is due.
                 cursor = await database.execute(
-                    "SELECT count(*) FROM orders_order WHERE due_at IS NOT NULL"
+                    "SELECT count(*), count(*) FILTER (WHERE status = 'submitted')"
+                    " FROM orders_order WHERE due_at IS NOT NULL"
                 )
-                (unfinished,) = await cursor.fetchone() or (0,)
+                unfinished, in_flight = await cursor.fetchone() or (0, 0)
+                self.peak_in_flight = max(self.peak_in_flight, in_flight)
                 self._ended_in_log = max(0, accepted - unfinished)
                 if all_submitted and not unfinished:
                     return
@@ -127,26 +168,12 @@ class Load:
             address = f"{self.told.ws_url}/ws/{followed.order_id}?after={after}"
             try:
                 async with http.ws_connect(address, max_msg_size=0) as socket:
-                    await self._read(socket, followed)
+                    await read_to_end(socket, followed)
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
                 followed.trouble = followed.trouble or f"socket: {type(error).__name__}"
             if not followed.ended_at:
                 followed.reconnects += 1
                 await asyncio.sleep(0.1)
-
-    async def _read(self, socket: aiohttp.ClientWebSocketResponse, followed: Followed) -> None:
-        """Also what comes after the last event: nothing should."""
-        while True:
-            message = await socket.receive(timeout=CLOSE_S if followed.ended_at else SILENCE_S)
-            if message.type is not aiohttp.WSMsgType.TEXT:
-                return
-            event: dict[str, Any] = json.loads(message.data)
-            if event["type"] == "order.event":
-                followed.events.append((event["seq"], event["status"]))
-                if event["status"] in FINAL:
-                    followed.ended_at = time.time()
-            elif event["type"] == "problem":
-                followed.trouble = f"socket refused: {event.get('code')}"
 
     async def _report(self) -> None:
         while True:
@@ -160,12 +187,30 @@ class Load:
         return sum(1 for followed in self.followed if followed.accepted_at)
 
 
+async def read_to_end(socket: aiohttp.ClientWebSocketResponse, followed: Followed) -> None:
+    """Also what comes after the last event: nothing should."""
+    while True:
+        message = await socket.receive(timeout=CLOSE_S if followed.ended_at else SILENCE_S)
+        if message.type is not aiohttp.WSMsgType.TEXT:
+            return
+        event: dict[str, Any] = json.loads(message.data)
+        if event["type"] == "order.event":
+            if not followed.accepted_at:  # it was submitted over this socket
+                followed.order_id, followed.accepted_at = event["orderId"], time.time()
+            followed.events.append((event["seq"], event["status"]))
+            if event["status"] in FINAL:
+                followed.ended_at = time.time()
+        elif event["type"] == "problem":
+            followed.trouble = f"socket refused: {event.get('code')}"
+
+
 def main() -> None:
     load = Load(LoadOrder(**json.load(sys.stdin)))
     asyncio.run(load.run())
     times = os.times()
     told = {
         "orders": [asdict(followed) for followed in load.followed],
+        "peakInFlight": load.peak_in_flight,
         "cpuSeconds": times.user + times.system,
     }
     print(json.dumps(told), flush=True)

@@ -57,6 +57,17 @@ def read_log(database_url: str, *, since: float) -> LogEvents:
     return found
 
 
+def read_names(database_url: str, *, since: float) -> dict[str, str]:
+    """The id of every order accepted since then under an id of its client's."""
+    with psycopg.connect(database_url) as database:
+        rows = database.execute(
+            "SELECT client_order_id, id::text FROM orders_order"
+            " WHERE client_order_id IS NOT NULL AND created_at >= to_timestamp(%s)",
+            [since],
+        )
+        return dict(rows.fetchall())
+
+
 def measure(followed: Sequence[Followed], *, log: LogEvents, sockets: bool) -> Figures:
     """An order ended when its client read the last event; without a socket, when that was written."""
     accepted = [one for one in followed if one.accepted_at]
