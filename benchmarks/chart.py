@@ -26,7 +26,7 @@ INK, FAINT = "#1f2430", "#6b7280"
 FONT = "font-family=\"system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif\""
 
 WIDTH, MARGIN, LABELS = 860, 28, 262
-LONGEST = 440
+LONGEST = 510
 TOP, BAR, GAP, GROUP_GAP = 112, 20, 5, 18
 
 
@@ -73,7 +73,7 @@ def groups_of(results: Mapping[str, Mapping[str, Any]]) -> list[Group]:
     return [
         *groups,
         Group(
-            "PostgreSQL alone: an order's five statements",
+            "PostgreSQL alone: an order’s five statements",
             [
                 Bar(limits["unbatched"], LIMIT, "one commit each, 32 connections"),
                 Bar(limits["batched"], LIMIT, "200 orders a statement", is_broken=True),

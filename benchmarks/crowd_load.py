@@ -85,7 +85,7 @@ class Client:
                 self.ended_at[order_id] = now
 
 
-class Crowd:
+class CrowdLoad:
     def __init__(self, told: CrowdOrder, http: aiohttp.ClientSession) -> None:
         self.told = told
         self.http = http
@@ -230,7 +230,7 @@ async def main() -> None:
         timeout=timeout,
         headers={"Authorization": f"Bearer {told.api_key}"},
     ) as http:
-        crowd = Crowd(told, http)
+        crowd = CrowdLoad(told, http)
         reporting = asyncio.create_task(crowd.report())
         await crowd.run()
         reporting.cancel()

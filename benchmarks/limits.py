@@ -71,20 +71,18 @@ def measure_limits(stages: Stages, *, quick: bool) -> Limits:
 
 def life_of(orders: int) -> str:
     """A pgbench script in which so many orders are written from beginning to end; each statement commits."""
-    event = (
-        "INSERT INTO limit_event SELECT id, last_seq, status, updated_at, " + f"'{DETAILS}' FROM o;"
-    )
-    last = orders - 1
+    event = f"INSERT INTO limit_event SELECT id, last_seq, status, updated_at, '{DETAILS}' FROM o;"
+    low, high = ":first::bigint", f":first::bigint + {orders - 1}"
     lines = [
-        # Few enough collisions to ignore: none in a run of minutes, mostly.
+        # Of so many numbers that a run of minutes draws none twice.
         f"\\set first random(1, 90000000000000) * {orders}",
         "WITH o AS (INSERT INTO limit_order SELECT id, 'pending', 1, now()"
-        f" FROM generate_series(:first::bigint, :first::bigint + {last}) AS id RETURNING *) {event}",
+        f" FROM generate_series({low}, {high}) AS id RETURNING *) {event}",
     ]
     for seq, status in enumerate(LIFE[1:], start=2):
         lines.append(
             f"WITH o AS (UPDATE limit_order SET status = '{status}', last_seq = {seq}, updated_at = now()"
-            f" WHERE id BETWEEN :first::bigint AND :first::bigint + {last} AND last_seq = {seq - 1} RETURNING *) {event}"
+            f" WHERE id BETWEEN {low} AND {high} AND last_seq = {seq - 1} RETURNING *) {event}"
         )
     return "\n".join(lines) + "\n"
 

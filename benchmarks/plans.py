@@ -31,7 +31,7 @@ def whole_table_reads(plans: Mapping[str, Sequence[str]]) -> list[str]:
 
 
 def read_plans(api_key: str) -> Plans:
-    """Needs Django, set up."""
+    """Needs Django, set up: so what belongs to it is imported here, and the bench itself does without."""
     from django.contrib.auth import get_user_model
     from django.test import Client
 

@@ -14,7 +14,7 @@ from benchmarks.results import Result, Run
 MAX_TROUBLES = 5
 IN_TABLE = frozenset(field.name for field in fields(Figures))
 # A figure's name ends in its unit.
-UNITS = {"ms": "ms", "kib": "KiB", "s": "s"}
+UNITS = {"ms": "ms", "s": "s", "kib": "KiB", "mib": "MiB"}
 
 
 def show(results: Sequence[Result], console: Console) -> None:

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 
@@ -49,10 +49,12 @@ def run(scenario: Scenario, stages: Stages) -> Run:
             engine = at_the_end.enter_context(running_engine(scenario.environment))
         with watching_memory(engine.ready) as peaks:
             measured = measurement_of(scenario)(scenario, engine, stages)
+        audited = audit(engine, stages)
+        figures = {"worker_memory_peak_mib": peaks["worker"], "audit_s": audited.took_s}
         return Run(
-            figures=measured.figures,
+            figures=measured.figures | figures,
             checks=measured.checks,
-            audit=audit(engine, stages),
+            audit=audited,
             cores=measured.cores,
             memory_peak_mib=peaks,
             versions=versions(engine.ready),
@@ -61,7 +63,7 @@ def run(scenario: Scenario, stages: Stages) -> Run:
         )
 
 
-def measurement_of(scenario: Scenario):
+def measurement_of(scenario: Scenario) -> Callable[[Scenario, Engine, Stages], Measured]:
     if scenario.crowd:
         return with_a_crowd
     return as_history_grows if scenario.history else under_load
