@@ -47,6 +47,15 @@ class CrowdOrder:
     concurrency: int
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """A socket that has not submitted its order yet."""
+
+    socket: aiohttp.ClientWebSocketResponse
+    followed: Followed
+    reading: asyncio.Task[None]
+
+
 @lru_cache(maxsize=4096)
 def read_message(text: str) -> tuple[str, str, int, str, float]:
     """(type, order, seq, status, time of writing): read once for all the clients that are sent the same text."""
@@ -114,20 +123,24 @@ class CrowdLoad:
         grown = resident_bytes(self.told.stream_pid) - before
         self.figures["memory_per_socket_after_kib"] = grown / len(opened) / 1024
 
-    async def _open(self, address: str) -> aiohttp.ClientWebSocketResponse:
-        socket = await self.http.ws_connect(address)
+    async def _open(self, address: str) -> Waiting:
+        socket, followed = await self.http.ws_connect(address), Followed()
         self.opened += 1
-        return socket
+        # Read from the beginning, for the server's pings are answered by whoever reads.
+        reading = asyncio.create_task(read_to_end(socket, followed, silence_s=None))
+        return Waiting(socket, followed, reading)
 
-    async def _submit(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        followed = Followed(submitted_at=time.time())
+    async def _submit(self, waiting: Waiting) -> None:
+        followed = waiting.followed
+        followed.submitted_at = time.time()
         self.followed.append(followed)
         try:
-            await socket.send_json(SWAP)
-            await read_to_end(socket, followed)
+            async with asyncio.timeout(HEARD_WITHIN_S):
+                await waiting.socket.send_json(SWAP)
+                await waiting.reading
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             followed.trouble = f"socket: {type(error).__name__}"
-        await socket.close()
+        await waiting.socket.close()
 
     async def _one_account(self) -> None:
         address = f"{self.told.ws_url}/ws/orders"

@@ -187,10 +187,15 @@ class Load:
         return sum(1 for followed in self.followed if followed.accepted_at)
 
 
-async def read_to_end(socket: aiohttp.ClientWebSocketResponse, followed: Followed) -> None:
+async def read_to_end(
+    socket: aiohttp.ClientWebSocketResponse,
+    followed: Followed,
+    *,
+    silence_s: float | None = SILENCE_S,
+) -> None:
     """Also what comes after the last event: nothing should."""
     while True:
-        message = await socket.receive(timeout=CLOSE_S if followed.ended_at else SILENCE_S)
+        message = await socket.receive(timeout=CLOSE_S if followed.ended_at else silence_s)
         if message.type is not aiohttp.WSMsgType.TEXT:
             return
         event: dict[str, Any] = json.loads(message.data)
