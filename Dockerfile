@@ -22,5 +22,5 @@ WORKDIR /engine
 COPY . .
 RUN python -m compileall -q .
 USER 10001:10001
-EXPOSE 8000 5555
+EXPOSE 8000 8001 5555
 CMD ["python", "-m", "config.web", "--bind", "0.0.0.0", "--port", "8000"]

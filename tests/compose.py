@@ -84,6 +84,10 @@ def _value(found: re.Match[str], env: Mapping[str, str]) -> str:
     return env.get(name, "")
 
 
+def proxy_conf() -> str:
+    return (PROJECT / "config/proxy.conf").read_text()
+
+
 def dockerfile() -> list[tuple[str, list[str]]]:
     """Its instructions as (name, words)."""
     text = (PROJECT / "Dockerfile").read_text()

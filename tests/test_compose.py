@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from config.stack import DEFAULT_PORTS
 from config.stack.engine_processes import PROJECT
 from tests.compose import (
     SECRETS,
@@ -17,10 +18,13 @@ from tests.compose import (
     image_environment,
     is_in_context,
     load_compose,
+    proxy_conf,
 )
 
 SERVICES: dict[str, dict[str, Any]] = load_compose(SECRETS)["services"]
-OURS = ("migrate", "web", "worker", "beat", "flower")
+OURS = ("migrate", "web", "stream", "worker", "beat", "flower")
+# Those that share the settings, and the folder of the keys.
+ENGINE = ("migrate", "web", "stream", "worker")
 # What a service reads of its environment besides the settings.
 OF_ITS_IMAGE = {
     "postgres": {"POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_DB", "POSTGRES_INITDB_ARGS"},
@@ -66,8 +70,9 @@ def example_env() -> dict[str, str]:
 
 def test_the_example_lists_every_variable_with_its_default() -> None:
     settings = settings_with_defaults()
-    assert set(example_env()) == set(settings) | compose_variables()
-    for name, default in settings.items():
+    of_up = {name: str(port) for name, port in DEFAULT_PORTS.items()} | {"WEB": "together"}
+    assert set(example_env()) == set(settings) | compose_variables() | set(of_up)
+    for name, default in (settings | of_up).items():
         assert example_env()[name] == (COMPUTED[name] if default is None else default), name
 
 
@@ -89,7 +94,7 @@ def test_a_container_gets_settings_and_nothing_else(name: str) -> None:
     every = load_compose(dict.fromkeys(compose_variables(), "1"))["services"][name]["environment"]
     known = set(settings_with_defaults()) if name in OURS else set()
     assert set(every) <= known | OF_ITS_IMAGE.get(name, set())
-    if name in ("migrate", "web", "worker"):
+    if name in ENGINE:
         # DEBUG shows tracebacks: a `.env` made for a laptop must not bring it here.
         assert set(every) == known - {"DEBUG"}
 
@@ -132,16 +137,29 @@ def test_the_image_installs_what_the_code_imports() -> None:
                 assert installs & pinned, f"{path.relative_to(PROJECT)} imports {module}"
 
 
-def test_only_web_and_flower_can_be_reached_and_only_from_here() -> None:
+def test_only_the_proxy_and_flower_can_be_reached_and_only_from_here() -> None:
     published = {name: s["ports"] for name, s in SERVICES.items() if "ports" in s}
-    assert set(published) == {"web", "flower"}
+    assert set(published) == {"proxy", "flower"}
     assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)
+
+
+def test_the_proxy_asks_services_that_are_there_at_ports_that_they_listen_on() -> None:
+    proxy = proxy_conf()
+    for name, port in re.findall(r"server (\w+):(\d+) resolve;", proxy):
+        command = SERVICES[name]["command"]
+        assert command[command.index("--port") + 1] == port
+        assert command[command.index("--host" if name == "web" else "--bind") + 1] == "0.0.0.0"
+        assert SERVICES["proxy"]["depends_on"][name] == {"condition": "service_healthy"}
+    (listens_on,) = re.findall(r"listen (\d+)", proxy)
+    assert SERVICES["proxy"]["ports"][0].endswith(f":{listens_on}")
 
 
 def test_volumes_are_declared_and_the_workers_share_the_signers() -> None:
     mounts = [mount.split(":") for s in SERVICES.values() for mount in s.get("volumes", [])]
-    assert {name for name, _ in mounts} == set(load_compose(SECRETS)["volumes"])
-    for name in ("migrate", "web", "worker"):
+    files = {mount[0] for mount in mounts if mount[0].startswith("./")}
+    assert {mount[0] for mount in mounts} - files == set(load_compose(SECRETS)["volumes"])
+    assert all((PROJECT / name).is_file() for name in files)
+    for name in ENGINE:
         assert SERVICES[name]["volumes"] == [f"data:{SERVICES[name]['environment']['DATA_DIR']}"]
 
 

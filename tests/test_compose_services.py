@@ -1,9 +1,11 @@
 """Each service of docker-compose.yml, run outside Docker: its own command, environment and health check.
 
-Only what Docker would give is replaced: the hosts `postgres` and `redis`, published ports, mounted folders. The code is
-a copy of the image's build context, so that what the image lacks is missing here too.
+Only what Docker would give is replaced: the names of hosts, published ports, mounted folders. The code is a copy of
+the image's build context, so that what the image lacks is missing here too. The proxy is whichever nginx is on PATH;
+without one (`.ci/run` brings one), what needs it is skipped.
 """
 
+import json
 import os
 import secrets
 import shlex
@@ -16,15 +18,20 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
+from websockets.sync.client import connect
 
 from config.stack.ports import free_port
 from config.stack.server_binaries import find_postgres, find_redis
-from tests.compose import SECRETS, copy_context, image_environment, load_compose
+from tests.compose import SECRETS, copy_context, image_environment, load_compose, proxy_conf
 from tests.embedded import drop_database
+from tests.nginx import has_nginx, needs_nginx, on_this_machine
+from tests.stream.client import ORDER
 from tests.waiting import wait_until
 
-BUILT_HERE = ("web", "worker", "beat", "flower")
+BUILT_HERE = ("web", "stream", "worker", "beat", "flower")
+STARTED = (*BUILT_HERE, "proxy") if has_nginx else BUILT_HERE
 START_TIMEOUT_S = 90
 
 
@@ -44,7 +51,7 @@ class Project:
         copy_context(self.code)
         named = urlsplit(os.environ["DATABASE_URL"])
         as_postgres = self.services["postgres"]["environment"]
-        self.ports = {name: str(free_port()) for name in ("8000", "5555")}
+        self.ports = {name: str(free_port()) for name in ("8000", "8001", "8080", "5555")}
         redis_port = free_port()
         # Both ends of a connection must name the same user, password and database.
         self.hosts = {
@@ -55,6 +62,8 @@ class Project:
             ),
         }
         self.postgres_port = str(named.port or 5432)
+        self.proxy_conf = folder / "proxy.conf"
+        self.proxy_conf.write_text(on_this_machine(proxy_conf(), ports=self.ports, tmp=self.tmp))
         self._make_programs(redis_port)
 
     def _make_programs(self, redis_port: int) -> None:
@@ -80,7 +89,7 @@ class Project:
         service = self.services[name]
         env = (
             {**image_environment(), **service["environment"]}
-            if name not in ("postgres", "redis")
+            if name not in ("postgres", "redis", "proxy")
             else service["environment"]
         )
         for inside, outside in self.hosts.items():
@@ -96,7 +105,8 @@ class Project:
     def _outside(self, word: str) -> str:
         for inside, outside in self.ports.items():
             word = word.replace(inside, outside)
-        return word.replace("/tmp/", f"{self.tmp}/")
+        word = word.replace("/tmp/", f"{self.tmp}/")
+        return word.replace("/etc/nginx/nginx.conf", str(self.proxy_conf))
 
     def start(self, name: str) -> subprocess.Popen[bytes]:
         with (self.folder / f"{name}.log").open("wb") as log:
@@ -131,6 +141,22 @@ class Project:
         wait_until(answered_or_ended, timeout_s=START_TIMEOUT_S, what=f"{name}'s health check")
         assert self.processes[name].poll() is None, self.log(name)
 
+    def issue_key(self) -> str:
+        done = subprocess.run(
+            self.argv(["python", "manage.py", "apikey", "issue", "tester"]),
+            env=self.environment("web"),
+            cwd=self.code,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        return done.stdout.split()[-1]
+
+    def ask_to_stop(self, name: str) -> None:
+        asked_by = self.services[name].get("stop_signal", "SIGTERM")
+        self.processes[name].send_signal(signal.Signals[asked_by])
+
     def log(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text()
 
@@ -153,7 +179,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
         project.wait_until_healthy("redis")
         migrate = project.start("migrate")
         assert migrate.wait(timeout=START_TIMEOUT_S) == 0, project.log("migrate")
-        for name in BUILT_HERE:
+        for name in STARTED:
             project.start(name)
         yield project
     finally:
@@ -176,18 +202,37 @@ def test_redis_asks_for_its_password(project: Project) -> None:
     assert project.is_healthy("redis")
 
 
-@pytest.mark.parametrize("name", BUILT_HERE)
+@pytest.mark.parametrize("name", [*BUILT_HERE, pytest.param("proxy", marks=needs_nginx)])
 def test_a_service_passes_its_health_check(project: Project, name: str) -> None:
     project.wait_until_healthy(name)
 
 
+@needs_nginx
+def test_an_order_and_its_stream_go_through_one_origin(project: Project) -> None:
+    for name in STARTED:
+        project.wait_until_healthy(name)
+    origin = f"127.0.0.1:{project.ports['8080']}"
+    headers = {"Authorization": f"Bearer {project.issue_key()}"}
+
+    accepted = httpx.post(f"http://{origin}/api/orders/execute", json=ORDER, headers=headers)
+    order = accepted.json()
+    with connect(order["streamUrl"], additional_headers=headers) as socket:
+        events = [json.loads(message) for message in socket]
+
+    assert accepted.status_code == 201
+    assert order["streamUrl"] == f"ws://{origin}/api/orders/execute/{order['orderId']}"
+    assert [event["seq"] for event in events] == [1, 2, 3, 4, 5]
+    assert events[-1]["status"] == "confirmed"
+    assert httpx.get(f"http://{origin}/admin/login/").status_code == 200
+
+
 def test_all_stop_in_time_when_asked_and_then_fail_their_health_checks(project: Project) -> None:
-    for name in BUILT_HERE:
+    for name in STARTED:
         project.wait_until_healthy(name)
     # Redis last, as Compose does: the others depend on it.
-    for names in (BUILT_HERE, ("redis",)):
+    for names in (STARTED, ("redis",)):
         for name in names:
-            project.processes[name].send_signal(signal.SIGTERM)
+            project.ask_to_stop(name)
         for name in names:
             grace = project.services[name]["stop_grace_period"]
             project.processes[name].wait(timeout=float(grace.removesuffix("s")))
