@@ -4,20 +4,13 @@ import base64
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import stat
 import subprocess
 import sys
-import tempfile
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil
 import psycopg
@@ -25,95 +18,23 @@ import pytest
 
 from config.stack.engine_processes import PROJECT
 from config.stack.ports import free_port
+from tests.up import (
+    STOP_TIMEOUT_S,
+    Up,
+    assert_it_stops_cleanly,
+    refuse,
+    running,
+    start,
+    status_of,
+    up_environment,
+)
 from tests.waiting import wait_until
-
-NAMED_BY_THE_TESTS = ("DATABASE_URL", "CHAIN_DATABASE_URL", "REDIS_URL", "SECRET_KEY", "DATA_DIR")
-START_TIMEOUT_S = 120
-STOP_TIMEOUT_S = 15
-
-
-@dataclass
-class Up:
-    process: subprocess.Popen[bytes]
-    data_dir: Path
-
-    @property
-    def ready(self) -> dict[str, Any]:
-        return json.loads((self.data_dir / "ready.json").read_text())
-
-    @property
-    def output(self) -> str:
-        return (self.data_dir / "output").read_text()
-
-
-def up_environment(data_dir: Path, **changes: str) -> dict[str, str]:
-    """What a new user has: none of the engine's variables but these."""
-    env = {name: value for name, value in os.environ.items() if name not in NAMED_BY_THE_TESTS}
-    ports = {"PORT": str(free_port()), "FLOWER_PORT": str(free_port())}
-    return env | {"DATA_DIR": str(data_dir)} | ports | changes
-
-
-def start(env: dict[str, str]) -> Up:
-    data_dir = Path(env["DATA_DIR"])
-    with (data_dir / "output").open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "manage.py", "up"],
-            cwd=PROJECT,
-            env=env,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    up = Up(process=process, data_dir=data_dir)
-    try:
-        wait_until(
-            lambda: "The engine is ready." in up.output or process.poll() is not None,
-            timeout_s=START_TIMEOUT_S,
-        )
-        assert process.poll() is None, up.output
-    except BaseException:
-        process.terminate()
-        process.wait(timeout=STOP_TIMEOUT_S)
-        raise
-    return up
-
-
-def refuse(env: dict[str, str]) -> str:
-    """Run `up`, expect it to refuse, and return the one sentence that it said."""
-    done = subprocess.run(
-        [sys.executable, "manage.py", "up"],
-        cwd=PROJECT,
-        env=env,
-        capture_output=True,
-        text=True,
-        timeout=START_TIMEOUT_S,
-        check=False,
-    )
-    assert done.returncode == 1
-    assert done.stdout == ""
-    lines = done.stderr.splitlines()
-    assert len(lines) == 1, done.stderr
-    return lines[0]
-
-
-def status_of(url: str, **headers: str) -> int:
-    try:
-        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=10) as r:
-            return r.status
-    except urllib.error.HTTPError as answer:
-        return answer.code
 
 
 @pytest.fixture(scope="module")
-def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    # Not tmp_path: root's servers run as another account, which can't reach that.
-    data_dir = Path(tempfile.mkdtemp(prefix="order-engine-up-"))
-    data_dir.chmod(0o711)
-    up = start(up_environment(data_dir))
-    yield up
-    up.process.terminate()
-    up.process.wait(timeout=STOP_TIMEOUT_S)
-    shutil.rmtree(data_dir)
+def up() -> Iterator[Up]:
+    with running() as up:
+        yield up
 
 
 def test_ready_json_is_complete_and_private(up: Up) -> None:
@@ -213,15 +134,7 @@ def test_a_second_one_on_the_same_folder_is_refused(up: Up) -> None:
 
 
 def test_sigterm_stops_all_of_it_in_time(up: Up) -> None:
-    processes = [psutil.Process(pid) for pid in up.ready["pids"].values()]
-    processes += psutil.Process(up.process.pid).children(recursive=True)
-    started_at = time.monotonic()
-    up.process.terminate()
-    assert up.process.wait(timeout=STOP_TIMEOUT_S) == 0
-    assert time.monotonic() - started_at < STOP_TIMEOUT_S
-    assert not [process for process in processes if process.is_running()]
-    assert not (up.data_dir / "ready.json").exists()
-    assert "and was killed" not in up.output
+    assert_it_stops_cleanly(up)
 
 
 def test_what_was_made_is_kept_for_the_next_run_even_after_a_kill(reachable_dir: Path) -> None:
