@@ -73,13 +73,21 @@ class Worker(Process):
 
 
 class WebServer(Process):
-    """Daphne, on a free port."""
+    """Daphne with REST and the sockets, on a free port."""
+
+    module = "config.web"
 
     def __init__(self, **env: str) -> None:
         self.port = free_port()
-        super().__init__(["config.web", "--port", str(self.port)], environment(**env))
-        wait_until(self._answers, timeout_s=30, what="the web server")
+        super().__init__([self.module, "--port", str(self.port)], environment(**env))
+        wait_until(self._answers, timeout_s=30, what=self.module)
 
     def _answers(self) -> bool:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+class StreamServer(WebServer):
+    """Uvicorn with the sockets, when REST has a server of its own."""
+
+    module = "config.sockets"

@@ -1,4 +1,4 @@
-"""A real web server on the test database, and sockets to it."""
+"""Sockets to real servers on the test database: whatever a stream promises, each server keeps."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import connect
 
-from tests.engine import WebServer
+from tests.engine import StreamServer, WebServer
 from tests.stream.client import Socket
 
 
-@pytest.fixture(scope="package")
-def web(django_db_setup: None) -> Iterator[WebServer]:
-    server = WebServer()
+@pytest.fixture(scope="package", params=[WebServer, StreamServer], ids=["daphne", "uvicorn"])
+def web(django_db_setup: None, request: pytest.FixtureRequest) -> Iterator[WebServer]:
+    server: WebServer = request.param()
     yield server
     server.stop()
 

@@ -4,6 +4,7 @@ import asyncio
 import socket
 from typing import Any
 
+import psutil
 import pytest
 from websockets.asyncio.client import connect
 
@@ -13,6 +14,7 @@ from orders.models import Account, Order
 from tests.engine import WebServer
 from tests.factories import move, order_at, place
 from tests.stream.client import Socket, execute, later
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -42,14 +44,7 @@ async def test_without_redis_the_stream_is_complete_all_the_same(
 async def test_a_reader_that_stops_reading_is_dropped_and_costs_the_others_nothing(
     web: WebServer, open_socket: Any, account: Account, api_key: str
 ) -> None:
-    slow = socket.socket()
-    slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    slow.connect(("127.0.0.1", web.port))
-    slow.sendall(
-        f"GET /ws/orders HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        f"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n"
-        f"Authorization: Bearer {api_key}\r\n\r\n".encode()
-    )
+    slow = open_and_stop_reading(web, api_key)
     order = await later(lambda: place(account))
     padding = "x" * 60_000
     events = 120
@@ -71,6 +66,18 @@ async def test_a_reader_that_stops_reading_is_dropped_and_costs_the_others_nothi
     assert len(received) < events * len(padding) / 2
 
 
+def open_and_stop_reading(web: WebServer, api_key: str) -> socket.socket:
+    slow = socket.socket()
+    slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    slow.connect(("127.0.0.1", web.port))
+    slow.sendall(
+        f"GET /ws/orders HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n"
+        f"Authorization: Bearer {api_key}\r\n\r\n".encode()
+    )
+    return slow
+
+
 def drain(slow: socket.socket) -> bytes:
     """Read what was kept for it, up to the end of the connection."""
     slow.settimeout(10)
@@ -81,6 +88,40 @@ def drain(slow: socket.socket) -> bytes:
     except ConnectionResetError:
         pass
     return bytes(received)
+
+
+async def test_a_reader_that_never_reads_again_keeps_no_connection(
+    web: WebServer, account: Account, api_key: str
+) -> None:
+    order = await later(lambda: place(account))
+    with open_and_stop_reading(web, api_key) as slow:
+        here = slow.getsockname()
+
+        def is_kept() -> bool:
+            connections = psutil.Process(web.process.pid).net_connections("tcp4")
+            return any(connection.raddr == here for connection in connections)
+
+        await later(lambda: wait_until(is_kept))
+        for _ in range(100):
+            await later(
+                lambda: move(
+                    Order.objects.get(id=order.id), Status.ROUTING, details={"quotes": "x" * 60_000}
+                )
+            )
+        await later(lambda: wait_until(lambda: not is_kept(), timeout_s=20))
+
+
+PING = b"\x89\xfd" + bytes(4) + bytes(125)  # masked with zeros
+
+
+async def test_pings_whose_answers_nobody_reads_end_the_connection(
+    web: WebServer, account: Account, api_key: str
+) -> None:
+    with open_and_stop_reading(web, api_key) as slow:
+        slow.settimeout(20)
+        with pytest.raises((ConnectionResetError, BrokenPipeError)):
+            for _ in range(200):
+                await asyncio.to_thread(slow.sendall, PING * 1000)
 
 
 async def test_a_quiet_stream_has_a_heartbeat(
