@@ -23,6 +23,12 @@ class BoundedProtocol(WebSocketsSansIOProtocol):
     def pause_writing(self) -> None:
         """The transport keeps what the kernel doesn't take; how much that may be is asked after each send."""
 
+    def handle_ping(self) -> None:
+        """Answers that nobody reads are bounded, too."""
+        super().handle_ping()
+        if self.transport.get_write_buffer_size() > MAX_UNREAD_BYTES:
+            self.transport.abort()
+
     async def run_asgi(self) -> None:
         """A socket's application can ask how much its client has not read yet, and wait."""
         scope: dict[str, Any] = self.scope  # type: ignore[assignment]

@@ -13,6 +13,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 from daphne.cli import CommandLineInterface
 from daphne.server import Server
+from daphne.ws_protocol import WebSocketProtocol
 
 MAX_UNREAD_BYTES = 256 * 1024
 MAX_MESSAGE_BYTES = 64 * 1024
@@ -34,6 +35,7 @@ class BoundedServer(Server):  # type: ignore[misc]
 
     def say_why_sockets_close(self) -> None:
         """A protocol error sends its close code first; by default the connection is just dropped."""
+        self.ws_factory.protocol = BoundedProtocol
         self.ws_factory.setProtocolOptions(failByDrop=False, closeHandshakeTimeout=CLOSE_TIMEOUT_S)
 
     def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
@@ -52,6 +54,16 @@ class BoundedServer(Server):  # type: ignore[misc]
             and unread_bytes(protocol.transport) > MAX_UNREAD_BYTES
         ):
             close(protocol, TRY_AGAIN_LATER)
+
+
+class BoundedProtocol(WebSocketProtocol):  # type: ignore[misc]
+    """Bounds the answers to pings, which a client can ask for and never read."""
+
+    def onPing(self, payload: bytes) -> None:
+        if unread_bytes(self.transport) > MAX_UNREAD_BYTES:
+            self.transport.abortConnection()
+        else:
+            super().onPing(payload)
 
 
 def close(protocol: Any, code: int) -> None:
