@@ -1,4 +1,4 @@
-"""Django's middleware for pages. Requests to the API pass it by: a key in a header needs no session, no CSRF token."""
+"""Django's middleware for pages. Requests to the API pass it by: a key in a header needs no session and no user."""
 
 from typing import Any
 
@@ -6,12 +6,11 @@ from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.http import HttpRequest
-from django.middleware.csrf import CsrfViewMiddleware
 from whitenoise.middleware import WhiteNoiseMiddleware
 
 
 class OfPages:
-    """Mixed in before a middleware. The API's views are exempt from CSRF checks: they know no cookie."""
+    """Mixed in before a middleware."""
 
     get_response: Any
 
@@ -25,9 +24,6 @@ class StaticFiles(OfPages, WhiteNoiseMiddleware): ...  # type: ignore[misc]  # i
 
 
 class Sessions(OfPages, SessionMiddleware): ...
-
-
-class Csrf(OfPages, CsrfViewMiddleware): ...
 
 
 class Authentication(OfPages, AuthenticationMiddleware): ...

@@ -110,7 +110,7 @@ MIDDLEWARE = [
     "config.middleware.StaticFiles",
     "config.middleware.Sessions",
     "django.middleware.common.CommonMiddleware",
-    "config.middleware.Csrf",
+    "django.middleware.csrf.CsrfViewMiddleware",
     "config.middleware.Authentication",
     "config.middleware.Messages",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",

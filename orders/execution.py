@@ -1,4 +1,4 @@
-"""Moves claimed orders on: one function per active status, until they are final, wait for the chain, or back off.
+"""Claims orders and moves them on, step by step, until they are final, wait for the chain, or back off.
 
 Orders that are due together go through the steps together, so that a statement, a call to the node or a commit serves
 all of them; each still has its own fate. Every step starts from what PostgreSQL holds, so that a crash between two
@@ -9,29 +9,24 @@ there `settlement` asks for their fate.
 import base64
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection
-from solders.pubkey import Pubkey
 
-from orders import background, inflight, journal, leases, settlement, turns
+from orders import inflight, journal, leases, settlement, turns
 from orders.exchange import TradingDesk, trading_desk
 from orders.inflight import InFlight, Sent
 from orders.journal import AttemptChange, Transition
-from orders.lifecycle import UNSENT, AttemptState, Status
+from orders.lifecycle import UNSENT, Status
 from orders.models import Order, OrderAttempt
-from orders.quoting import below_the_limit, choice_in_words, quotes_as_json, swap_of
-from orders.retries import Retry, after_failure, nothing_was_sent
+from orders.quoting import swap_of
+from orders.retries import Retry
+from orders.steps import PLANS, Written, current_attempts, give_up
 from orders.stream import Event
-from routing.chain import Blockhash
-from routing.router import Candidate, choose, collect_all_quotes, min_amount_out
-from routing.transaction import build_swap
-from routing.venue import Quote, Rejected, RoutingError, Swap, Unavailable
+from routing.venue import Rejected
 
 # How many orders go through the steps together, at the most.
 AT_ONCE = 100
@@ -45,9 +40,6 @@ STUCK = Rejected(
 )
 
 HOLDER = f"{socket.gethostname()}:{os.getpid()}"
-
-
-Written = dict[UUID, AttemptChange]
 
 
 @dataclass(slots=True)
@@ -117,7 +109,7 @@ def advance(orders: Sequence[Order], *, desk: TradingDesk, held_since: float) ->
     """
     done = Advanced()
     stuck = [order for order in orders if _is_stuck(order)]
-    _write(stuck, [_give_up(order, STUCK) for order in stuck], done)
+    _write(stuck, [give_up(order, STUCK) for order in stuck], done)
     orders = [order for order in orders if not _is_stuck(order)]
     while orders:
         sent = [order for order in orders if order.status == Status.SUBMITTED]
@@ -134,7 +126,7 @@ def step(orders: Sequence[Order], *, desk: TradingDesk, done: Advanced) -> list[
     """Each order's next step, all written together; answers those that go on, as they now are."""
     planned = [
         transition
-        for status, plan in STEPS.items()
+        for status, plan in PLANS.items()
         if (group := [order for order in orders if order.status == status])
         for transition in plan(group, desk, done.written)
     ]
@@ -166,141 +158,6 @@ def _move(order: Order, transition: Transition, event: Event) -> Order:
     return order
 
 
-# --- The steps: what each order of a group is to become ---------------------------------------------------------------
-
-
-def _start(orders: Sequence[Order], desk: TradingDesk, written: Written) -> list[Transition]:
-    """pending → routing: the first attempt begins."""
-    return [
-        _to(order, status=Status.ROUTING, message="Comparing venues.", opens_attempt=True)
-        for order in orders
-    ]
-
-
-def _choose_venues(
-    orders: Sequence[Order], desk: TradingDesk, written: Written
-) -> list[Transition]:
-    """routing → building: every venue quoted under one deadline, the best net output chosen."""
-    planned, swaps = [], {}
-    for order in orders:
-        try:
-            swaps[order] = swap_of(order)
-        except RoutingError as error:
-            planned.append(_give_up(order, error))
-    connection.close()  # back to the pool: a thread that waits for venues needs none
-    deadline_s = settings.QUOTE_DEADLINE_MS / 1000
-    with turns.outside("quotes"):
-        quoted = background.run(
-            collect_all_quotes(desk.venues.values(), list(swaps.values()), deadline_s=deadline_s),
-            timeout_s=deadline_s + 5,
-        )
-    for (order, swap), candidates in zip(swaps.items(), quoted, strict=True):
-        planned.append(_choice(order, swap, candidates, desk))
-    return planned
-
-
-def _choice(
-    order: Order, swap: Swap, candidates: tuple[Candidate, ...], desk: TradingDesk
-) -> Transition:
-    try:
-        route = choose(candidates)
-        quote, limit = route.winner, _limit(order, route.winner)
-        if quote.amount_out_base < limit:
-            raise below_the_limit(quote, limit, swap)
-    except RoutingError as error:
-        return _give_up(order, error, quotes=quotes_as_json(candidates, swap, winner=None))
-    quotes = quotes_as_json(route.candidates, swap, winner=quote)
-    return _to(
-        order,
-        status=Status.BUILDING,
-        message=choice_in_words(route, swap, desk.venues),
-        details={"selectedDex": quote.venue, "quotes": quotes},
-        attempt=AttemptChange(
-            state=AttemptState.BUILT,
-            quotes=quotes,
-            venue=quote.venue,
-            pool=quote.pool,
-            min_amount_out_base=limit,
-        ),
-        selected_dex=quote.venue,
-        min_amount_out_base=limit,
-    )
-
-
-def _build_all(orders: Sequence[Order], desk: TradingDesk, written: Written) -> list[Transition]:
-    """building → submitted: sign, try each transaction out, and commit its bytes. Nothing is sent here."""
-    attempts = _current_attempts(orders, written)
-    connection.close()
-    try:
-        with turns.outside("blockhash"):
-            recent = desk.chain.latest_blockhash()
-        if recent.genesis_hash != desk.genesis_hash():
-            wrong = "the node is on another cluster than this engine"
-            raise Unavailable("WRONG_CLUSTER", wrong)
-    except RoutingError as error:
-        return [_give_up(order, error) for order in orders]
-    planned, owner = [], desk.signer.pubkey()
-    for order in orders:
-        try:
-            planned.append(_build(order, attempts[order.id], recent=recent, owner=owner, desk=desk))
-        except RoutingError as error:
-            planned.append(_give_up(order, error))
-    return planned
-
-
-def _build(
-    order: Order,
-    attempt: AttemptChange | OrderAttempt,
-    *,
-    recent: Blockhash,
-    owner: Pubkey,
-    desk: TradingDesk,
-) -> Transition:
-    venue = desk.venues.get(attempt.venue or "")
-    if venue is None:
-        raise Unavailable("VENUE_GONE", f"{attempt.venue} is not a venue of this engine any more")
-    instruction = venue.instruction(
-        pool=attempt.pool or "",
-        swap=swap_of(order),
-        min_amount_out_base=int(attempt.min_amount_out_base or 0),
-        owner=owner,
-    )
-    transaction = build_swap(
-        instruction,
-        memo=f"{order.id}:{order.attempt}",
-        blockhash=recent.blockhash,
-        signer=desk.signer,
-        payer=owner,
-    )
-    trouble = desk.chain.simulate(transaction.raw)
-    if trouble is not None:
-        raise Unavailable(
-            trouble, f"the simulation on {venue.label} ended with {trouble}, so nothing was sent"
-        )
-    return _to(
-        order,
-        status=Status.SUBMITTED,
-        message=f"Transaction signed; sending it to {venue.label}.",
-        details={"selectedDex": venue.name, "txHash": transaction.signature},
-        attempt=AttemptChange(
-            state=AttemptState.SENT,
-            signature=transaction.signature,
-            signed_bytes=base64.b64encode(transaction.raw).decode(),
-            last_valid_block_height=recent.last_valid_block_height,
-            genesis_hash=recent.genesis_hash,
-            signed_slot=recent.slot,
-        ),
-        tx_hash=transaction.signature,
-    )
-
-
-STEPS: dict[Status, Callable[[Sequence[Order], TradingDesk, Written], list[Transition]]] = {
-    Status.PENDING: _start,
-    Status.ROUTING: _choose_venues,
-    Status.BUILDING: _build_all,
-}
-
-
 def resume(
     orders: Sequence[Order], *, held_since: float, written: Written | None = None
 ) -> list[Sent]:
@@ -309,7 +166,7 @@ def resume(
     `held_since` is from before the leases were taken or extended: whoever sleeps in between must not think them longer.
     `written` is what the caller has just committed of their attempts; the others are read.
     """
-    attempts = _current_attempts(orders, written or {})
+    attempts = current_attempts(orders, written or {})
     return [
         Sent(
             order_id=order.id,
@@ -338,46 +195,5 @@ def _raw(attempt: AttemptChange | OrderAttempt) -> bytes:
     return bytes(attempt.signed_bytes or b"")
 
 
-def _current_attempts(
-    orders: Sequence[Order], written: Written
-) -> dict[UUID, AttemptChange | OrderAttempt]:
-    """Each order's attempt that is under way: as it was written on the way here, or read. At most one query."""
-    attempts: dict[UUID, AttemptChange | OrderAttempt] = {**written}
-    at = {order.id: order.attempt for order in orders if order.id not in written}
-    if at:
-        read = OrderAttempt.objects.filter(order__in=list(at)).defer("quotes", "proof")
-        attempts |= {each.order_id: each for each in read if each.number == at[each.order_id]}
-    return attempts
-
-
-def _to(order: Order, *, status: Status, message: str, **changes: Any) -> Transition:
-    """One step on, under this worker's lease."""
-    return Transition.of(
-        order, status=status, message=message, due_in_s=settings.LEASE_S, **changes
-    )
-
-
 def _is_stuck(order: Order) -> bool:
     return order.claims > MAX_FRUITLESS_CLAIMS and order.status in UNSENT
-
-
-def _give_up(
-    order: Order, error: RoutingError, *, quotes: list[dict[str, Any]] | None = None
-) -> Transition:
-    """The end of the attempt, of which nothing was sent; and of the order, or the next attempt after a back-off."""
-    sentence = _as_sentence(error)
-    ended = nothing_was_sent(error.code, sentence, quotes=quotes) if order.attempt else None
-    return after_failure(
-        order, code=error.code, sentence=sentence, retryable=error.retryable, ended=ended
-    )
-
-
-def _limit(order: Order, quote: Quote) -> int:
-    """The least to accept, in base units: never below the first attempt's, so that retrying loosens nothing."""
-    limit = min_amount_out(quote.amount_out_base, order.slippage_bps)
-    return max(limit, int(order.min_amount_out_base or 0), 1)
-
-
-def _as_sentence(error: RoutingError) -> str:
-    text = str(error).rstrip(".")
-    return f"{text[:1].upper()}{text[1:]}."

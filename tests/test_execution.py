@@ -11,7 +11,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from orders import execution, inflight, intake, settlement
+from orders import execution, inflight, intake, settlement, steps
 from orders.exchange import TradingDesk
 from orders.execution import Advanced, Executed, execute
 from orders.lifecycle import AttemptState, Status
@@ -364,14 +364,14 @@ def test_an_order_that_has_cost_workers_their_lives_goes_last_and_alone(
 ) -> None:
     deadly, *others = [place(account) for _ in range(4)]
     Order.objects.filter(id=deadly.id).update(claims=execution.SOUND_CLAIMS)
-    build = execution._build
+    build = steps._build
 
     def die(order: Order, *route: Any, **outside: Any) -> Any:
         if order.id == deadly.id:
             raise MemoryError  # as far as the others are concerned
         return build(order, *route, **outside)
 
-    monkeypatch.setattr(execution, "_build", die)
+    monkeypatch.setattr(steps, "_build", die)
 
     with pytest.raises(MemoryError):
         execute([deadly.id], room=9, desk=desk)
