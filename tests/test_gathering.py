@@ -1,12 +1,13 @@
 """Group commit: what a crowd shares, and what each of it gets."""
 
+import asyncio
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from orders.gathering import Gathering
+from orders.gathering import AsyncGathering, Gathering
 from tests.waiting import wait_until
 
 
@@ -85,3 +86,62 @@ def test_a_round_that_fails_fails_for_those_in_it_and_the_next_goes_on() -> None
     ]
     assert futures[2].result() == 10
     assert together(7) == 14
+
+
+class AsyncDoubling(Doubling):
+    """The same for a loop; while `opened` is not set, a round doesn't end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened = asyncio.Event()
+
+    async def of(self, items: Sequence[int]) -> list[int]:
+        self.rounds.append(list(items))
+        await self.opened.wait()
+        if 13 in items:
+            raise ArithmeticError("thirteen")
+        return [2 * item for item in items]
+
+
+async def in_one_async_round(
+    work: AsyncDoubling, together: AsyncGathering[int, int], *items: int
+) -> "list[asyncio.Task[int]]":
+    first = asyncio.create_task(together(0))
+    while not work.rounds:
+        await asyncio.sleep(0)
+    tasks = [asyncio.create_task(together(item)) for item in items]
+    await asyncio.sleep(0)
+    work.opened.set()
+    assert await first == 0
+    return tasks
+
+
+async def test_tasks_that_come_during_a_round_share_the_next() -> None:
+    work = AsyncDoubling()
+    together = AsyncGathering(work.of, most=2)
+
+    tasks = await in_one_async_round(work, together, 1, 2, 3)
+
+    assert await asyncio.gather(*tasks) == [2, 4, 6]
+    assert work.rounds == [[0], [1, 2], [3]]
+
+
+async def test_a_task_that_went_away_takes_no_others_with_it() -> None:
+    work = AsyncDoubling()
+    together = AsyncGathering(work.of, most=10)
+
+    gone, stays = await in_one_async_round(work, together, 1, 2)
+    gone.cancel()
+
+    assert await stays == 4
+    assert await together(3) == 6
+
+
+async def test_an_async_round_that_fails_fails_for_those_in_it_and_the_next_goes_on() -> None:
+    work = AsyncDoubling()
+    together = AsyncGathering(work.of, most=2)
+
+    tasks = await in_one_async_round(work, together, 1, 13, 5)
+
+    answers = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [ArithmeticError, ArithmeticError, int]

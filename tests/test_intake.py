@@ -11,7 +11,7 @@ from django.db import connection
 from orders import execution, inflight, intake, settlement
 from orders.exchange import TradingDesk
 from orders.models import Account, Order
-from tests.factories import place, statuses
+from tests.factories import new_order, place, statuses
 from tests.routing.lab import together
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -42,6 +42,32 @@ def test_a_cancel_that_races_execution_never_yields_both_in_a_thousand_races(
     # Both ends were seen often, and no third.
     assert set(ends) == {"cancelled", "confirmed"}
     assert min(ends.values()) > 50
+
+
+@pytest.mark.parametrize(
+    ("orders", "behind_s", "waits_s"),
+    [
+        (intake.A_CROWD, 0.05, 0.0),
+        (intake.A_CROWD, 0.15, 0.05),
+        (intake.A_CROWD, 60.0, intake.LONGEST_PAUSE_S),
+        (intake.A_CROWD - 1, 60.0, None),
+    ],
+)
+def test_a_crowd_waits_for_what_the_workers_are_behind_and_a_lone_order_never(
+    account: Account,
+    orders: int,
+    behind_s: float,
+    waits_s: float | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(intake.leases, "behind_s", lambda: behind_s)
+    monkeypatch.setattr(intake.time, "sleep", waited.append)
+
+    intake._accept([new_order(account) for _ in range(orders)])
+
+    assert waited == ([] if waits_s is None else [pytest.approx(waits_s)])
+    assert Order.objects.count() == orders
 
 
 def test_a_cancel_is_safe_to_repeat(account: Account) -> None:

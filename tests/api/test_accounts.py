@@ -1,8 +1,11 @@
 """Who may ask, and how often."""
 
+import time
+
 import pytest
 from django.conf import LazySettings
 from django.test import Client
+from django.utils import timezone
 
 from orders import accounts
 from orders.models import Account, ApiKey, Order
@@ -34,6 +37,19 @@ def test_a_revoked_key_opens_nothing(api: Api) -> None:
     assert api.get("/api/orders").status_code == 200
 
     accounts.revoke_key(ApiKey.objects.get())
+
+    assert assert_problem(api.get("/api/orders"), 401)["code"] == "NOT_AUTHENTICATED"
+
+
+def test_a_key_that_another_process_revoked_opens_nothing_a_moment_later(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert api.get("/api/orders").status_code == 200
+    ApiKey.objects.update(revoked_at=timezone.now())
+    assert api.get("/api/orders").status_code == 200  # it was valid a moment ago
+
+    moment = time.monotonic() + accounts.KEY_VALID_S
+    monkeypatch.setattr(accounts.time, "monotonic", lambda: moment)
 
     assert assert_problem(api.get("/api/orders"), 401)["code"] == "NOT_AUTHENTICATED"
 
