@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import connection
 
 from config.postgres.patience import answering_within
-from orders import execution, inflight, leases, observe, settlement, tasks
+from orders import execution, inflight, leases, observe, settlement, tasks, turns
 from orders.exchange import TradingDesk, trading_desk
 from orders.inflight import InFlight
 from orders.leases import Held
@@ -172,6 +172,7 @@ def start() -> None:
 
 
 def take_no_more() -> None:
+    turns.give_no_more()
     if _pulse is not None:
         _pulse.take_no_more()
 

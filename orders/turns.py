@@ -17,14 +17,26 @@ WORTH_LEAVING_S = 0.05
 WEIGHT_OF_THE_LAST = 0.2
 
 _turns = threading.Semaphore(AT_ONCE)
+_closed = threading.Event()
 _mine = threading.local()
 _usual_s: defaultdict[str, float] = defaultdict(float)
 
 
+class NoMoreTurns(Exception):
+    """This process is about to stop: whoever still waits begins nothing."""
+
+
+def give_no_more() -> None:
+    """Those that work go on to their end. A signal handler may call it."""
+    _closed.set()
+
+
 @contextmanager
 def mine() -> Iterator[None]:
-    """This thread's turn, once it comes."""
+    """This thread's turn, once it comes. Raises NoMoreTurns."""
     with _turns:
+        if _closed.is_set():
+            raise NoMoreTurns
         _mine.is_held = True
         try:
             yield

@@ -78,3 +78,18 @@ def test_how_long_a_wait_usually_takes_is_learnt(monkeypatch: pytest.MonkeyPatch
             now[0] += 1.0
 
     assert turns._usual_s["a venue that has become slow"] > turns.WORTH_LEAVING_S
+
+
+def test_who_waits_while_the_process_is_about_to_stop_begins_nothing(
+    threads: Threads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "_closed", threading.Event())
+    threads.come(turns.AT_ONCE + 3)
+    wait_until(lambda: threads.inside == turns.AT_ONCE, what="as many as may")
+
+    turns.give_no_more()
+    threads.go_on.set()
+
+    with pytest.raises(turns.NoMoreTurns), turns.mine():
+        pass
+    assert threads.inside == turns.AT_ONCE

@@ -137,7 +137,12 @@ class Engine:
 
     def _start_process(self, name: str, env: Mapping[str, str], *, log: str, port: int) -> Kept:
         processes = engine_processes(
-            env=env, data_dir=self._data_dir, port=port, flower_port=0, flower_login=":"
+            env=env,
+            data_dir=self._data_dir,
+            port=port,
+            stream_port=None,
+            flower_port=0,
+            flower_login=":",
         )
         (process,) = [process for process in processes if process.name == name]
         kept = Kept(log, process.command, self.logs / f"{log}.log", STAGE_ENGINE)
