@@ -75,6 +75,11 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         if not self.is_refused:  # what comes behind a refusal was sent before it was read
             await self._or_refuse(self.hear(text_data))
 
+    async def websocket_disconnect(self, message: dict[str, Any]) -> None:
+        """The same without a layer: nothing was opened that would have to be closed."""
+        await self.disconnect(message.get("code", 1005))
+        raise StopConsumer
+
     async def disconnect(self, code: int) -> None:
         if self.subscription is not None:
             hub().leave(self.subscription)
