@@ -180,6 +180,8 @@ if DATABASE_URL:
         # After a failover, a standby is no server of ours.
         "target_session_attrs": "read-write",
         "keepalives_idle": 5,
+        # Never by count: what `config.postgres.prepared` runs. None, Django's default, would prepare nothing at all.
+        "prepare_threshold": 2**31,
         "pool": {
             "connection_class": PatientConnection,
             "min_size": 1,

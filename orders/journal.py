@@ -25,6 +25,7 @@ from django.db import (
     transaction,
 )
 
+from config.postgres.prepared import fetch_prepared
 from orders import observe, stream
 from orders.journal_sql import ACCEPT, ACCEPTED, RECORD
 from orders.lifecycle import AttemptState, Status
@@ -216,11 +217,8 @@ def _execute(
     """Run one statement; announce what it wrote once that is committed."""
     # A savepoint only where a caller has opened a transaction: there a refusal must not spoil the rest.
     guard = transaction.atomic() if connection.in_atomic_block else nullcontext()
-    connection.ensure_connection()
-    with guard, connection.wrap_database_errors:
-        # Prepared, with its parameters apart: these two statements take longer to plan than to run for one order.
-        rows = connection.connection.execute(sql, params, prepare=True).fetchall()
-    events = [as_event(row) for row in rows]
+    with guard:
+        events = [as_event(row) for row in fetch_prepared(sql, params)]
     transaction.on_commit(partial(_announce, events))
     return {event.order_id: event for event in events}
 

@@ -8,15 +8,19 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS
 
+from config.postgres.prepared import fetch_prepared
 from orders.models import Order
 
 Held = tuple[UUID, int]
 """An order and the fencing token under which it is held."""
 
+_COLUMNS = [field.column for field in Order._meta.concrete_fields]
+_FIELDS = [field.attname for field in Order._meta.concrete_fields]
+
 # Rows that another process is taking are passed over: it is working on them already.
-CLAIM = """
+CLAIM = f"""
 WITH hinted AS (
     SELECT id FROM orders_order WHERE id = ANY(%(hinted)s) AND due_at <= engine_now()
     FOR NO KEY UPDATE SKIP LOCKED
@@ -32,7 +36,7 @@ UPDATE orders_order o
 SET fence = fence + 1, holder = %(holder)s, claims = claims + 1,
     due_at = engine_now() + make_interval(secs => %(lease_s)s)
 FROM due WHERE o.id = due.id
-RETURNING o.*
+RETURNING {", ".join(f"o.{name}" for name in _COLUMNS)}
 """
 
 OVERDUE = """
@@ -76,23 +80,20 @@ def claim(hinted: Sequence[UUID], *, holder: str, room: int = 0) -> list[Order]:
         "holder": holder,
         "lease_s": settings.LEASE_S,
     }
-    return list(Order.objects.raw(CLAIM, wanted))
+    rows = fetch_prepared(CLAIM, wanted)
+    return [Order.from_db(DEFAULT_DB_ALIAS, _FIELDS, row) for row in rows]
 
 
 def overdue(*, for_s: float, most: int) -> int:
     """How many orders have been due for so long without anybody taking them; counted up to `most`."""
-    with connection.cursor() as cursor:
-        cursor.execute(OVERDUE, [for_s, most])
-        count: int = cursor.fetchone()[0]
-        return count
+    ((count,),) = fetch_prepared(OVERDUE, [for_s, most])
+    return int(count)
 
 
 def behind_s() -> float:
     """How long the order that is due longest has been waiting for somebody to take it; 0 if none is."""
-    with connection.cursor() as cursor:
-        cursor.execute(BEHIND)
-        seconds = cursor.fetchone()[0]
-        return max(0.0, float(seconds or 0.0))
+    ((seconds,),) = fetch_prepared(BEHIND)
+    return max(0.0, float(seconds or 0.0))
 
 
 def renew(held: Sequence[Held]) -> set[UUID]:
@@ -110,6 +111,4 @@ def _columns(held: Sequence[Held]) -> tuple[list[UUID], list[int]]:
 
 
 def _ids(sql: str, params: list[Any]) -> list[UUID]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, params)
-        return [row[0] for row in cursor.fetchall()]
+    return [row[0] for row in fetch_prepared(sql, params)]

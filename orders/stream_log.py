@@ -12,6 +12,7 @@ from django.db import connection
 from django.db.models import Q
 
 from config.postgres.patience import ANSWER_WITHIN_S, answering_within
+from config.postgres.prepared import fetch_prepared
 from orders.lifecycle import TERMINAL
 from orders.models import Order
 from orders.stream import Event
@@ -31,6 +32,8 @@ JOIN orders_order o ON o.id = heard.order_id
 JOIN orders_orderevent e ON e.order_id = heard.order_id AND e.seq > heard.seq
 ORDER BY e.order_id, e.seq
 """
+
+PLACES = "SELECT id, account_id, last_seq, status FROM orders_order WHERE id = ANY(%s::uuid[])"
 
 LAST_SEQS = """
 SELECT account_id, id, last_seq FROM orders_order WHERE id = ANY(%s::uuid[])
@@ -65,9 +68,8 @@ async def promptly(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) 
 
 def events_after(heard: Mapping[UUID, int]) -> list[Event]:
     """Every event of these orders after the given seq, each order's in order."""
-    with connection.cursor() as cursor:
-        cursor.execute(EVENTS_AFTER, [list(heard), list(heard.values())])
-        return [Event.from_columns(row) for row in cursor.fetchall()]
+    rows = fetch_prepared(EVENTS_AFTER, [list(heard), list(heard.values())])
+    return [Event.from_columns(row) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +83,7 @@ class Place:
 
 def places(order_ids: Sequence[UUID]) -> list[Place | None]:
     """Where each of these orders is; None for one that there is not."""
-    rows = Order.objects.filter(id__in=set(order_ids)).values_list(
-        "id", "account_id", "last_seq", "status"
-    )
+    rows = fetch_prepared(PLACES, [list(set(order_ids))])
     found = {row[0]: Place(row[1], row[2], row[3] in TERMINAL) for row in rows}
     return [found.get(order_id) for order_id in order_ids]
 
@@ -92,10 +92,11 @@ def last_seqs(
     order_ids: Sequence[UUID], newer_than: Mapping[int, UUID]
 ) -> list[tuple[int, UUID, int]]:
     """(account, order, last seq) of these orders, and of each account's orders from an id on."""
-    with connection.cursor() as cursor:
-        cursor.execute(LAST_SEQS, [list(order_ids), list(newer_than), list(newer_than.values())])
-        rows: list[tuple[int, UUID, int]] = cursor.fetchall()
-        return rows
+    watched = [list(order_ids), list(newer_than), list(newer_than.values())]
+    return [
+        (account_id, order_id, seq)
+        for account_id, order_id, seq in fetch_prepared(LAST_SEQS, watched)
+    ]
 
 
 def open_orders(
