@@ -92,9 +92,14 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         if text is None:
             raise Refusal.of(Problem(400, "BINARY_FRAME", "This stream takes no binary frames."))
 
-    def follow(
-        self, *, account_id: int, order_id: UUID | None, seen: dict[UUID, int]
-    ) -> Subscription:
+    async def follow(
+        self,
+        *,
+        account_id: int,
+        order_id: UUID | None,
+        seen: dict[UUID, int],
+        finished_at: dict[UUID, float] | None = None,
+    ) -> None:
         self.subscription = Subscription(
             account_id=account_id,
             order_id=order_id,
@@ -102,10 +107,10 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             close=self.close,
             seen=seen,
             newer_than=None if order_id else oldest_recent_id(),
+            finished_at=finished_at or {},
             key_id=self.key_id,
         )
-        hub().join(self.subscription)
-        return self.subscription
+        await hub().join(self.subscription)
 
     async def _or_refuse(self, work: Any) -> None:
         try:
@@ -168,14 +173,17 @@ class OrderConsumer(StreamConsumer):
         given = self.scope["url_route"]["kwargs"].get("order_id") or self.query.get("orderId", "")
         account = await self.admitted()
         order_id = self._order_id(given)
-        place = await hub().place_of(order_id)
+        after = self._after()
+        place = await hub().place_of(order_id, after=after)
         if place is None or place.account_id != account.pk:
             raise Refusal.of(Problem(404, "ORDER_NOT_FOUND", f"There is no order {order_id}."))
-        after = self._after(place.last_seq)
+        if after > place.last_seq:
+            beyond = f"after={after} is beyond the order's last event, which is {place.last_seq}."
+            raise Refusal.of(Problem(400, "INVALID_AFTER", beyond, field="after"))
         if place.is_final and after == place.last_seq:
             await self.close(1000)
             return
-        self.follow(account_id=account.pk, order_id=order_id, seen={order_id: after})
+        await self.follow(account_id=account.pk, order_id=order_id, seen={order_id: after})
 
     def _order_id(self, given: str) -> UUID:
         try:
@@ -185,7 +193,7 @@ class OrderConsumer(StreamConsumer):
                 Problem(400, "INVALID_ORDER_ID", f"{given[:64]!r} is no order id.", field="orderId")
             ) from None
 
-    def _after(self, last_seq: int) -> int:
+    def _after(self) -> int:
         after = self.query.get("after", "0")
         if not (after.isascii() and after.isdigit()) or len(after) > 9:
             raise Refusal.of(
@@ -193,9 +201,6 @@ class OrderConsumer(StreamConsumer):
                     400, "INVALID_AFTER", "after must be the seq of an event, or 0.", field="after"
                 )
             )
-        if int(after) > last_seq:
-            beyond = f"after={after} is beyond the order's last event, which is {last_seq}."
-            raise Refusal.of(Problem(400, "INVALID_AFTER", beyond, field="after"))
         return int(after)
 
 
@@ -212,7 +217,7 @@ class SubmitConsumer(StreamConsumer):
         if text is None:
             raise Refusal.of(Problem(400, "BINARY_FRAME", "Send the order as a text frame."))
         order = await promptly(self._submit, text)
-        self.follow(account_id=order.account_id, order_id=order.id, seen={order.id: 0})
+        await self.follow(account_id=order.account_id, order_id=order.id, seen={order.id: 0})
 
     def _submit(self, text: str) -> Order:
         try:
@@ -243,7 +248,7 @@ class AccountConsumer(StreamConsumer):
             after = page[-1].id
             await self._until_read()
         # What happened since the snapshot was read is in the log, which the hub reads first.
-        self.follow(account_id=account.id, order_id=None, seen=seen).finished_at.update(finished_at)
+        await self.follow(account_id=account.id, order_id=None, seen=seen, finished_at=finished_at)
 
     async def _until_read(self) -> None:
         """Let the client read what it was sent: a long snapshot must not make it look slow. Raises Refusal."""

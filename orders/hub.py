@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import chain
 from uuid import UUID
 from weakref import WeakKeyDictionary
@@ -16,6 +17,7 @@ from channels.layers import get_channel_layer
 
 from orders import accounts, observe, stream_log
 from orders.gathering import AsyncGathering
+from orders.recent import RecentEvents
 from orders.stream import group_of
 from orders.stream_log import Place, in_database, promptly
 from orders.subscription import Line, Subscription
@@ -24,6 +26,8 @@ COMPARE_EVERY_S = 1.0
 HEARTBEAT_EVERY_S = 10.0
 RETRY_AFTER_S = 1.0
 YIELD_EVERY = 25
+# A group is left so long after its account's last socket: the next one needn't wait to be told of what happens.
+LEAVE_GROUP_AFTER_S = 60.0
 MOST_PLACES = 500
 NOT_AUTHENTICATED = 4401
 
@@ -33,7 +37,7 @@ async def _places(order_ids: Sequence[UUID]) -> list[Place | None]:
 
 
 class Hub:
-    """Every method belongs to the event loop that made it. `place_of` looks up orders that sockets ask for at once."""
+    """Every method belongs to the event loop that made it."""
 
     def __init__(self) -> None:
         self._by_order: defaultdict[UUID, set[Subscription]] = defaultdict(set)
@@ -43,12 +47,14 @@ class Hub:
         self._sockets: defaultdict[int, int] = defaultdict(
             int
         )  # how many an account has, of both kinds
+        self._empty_since: dict[int, float] = {}  # accounts whose last socket went
         self._joined: set[int] = set()  # accounts whose group this hub listens to
         self._channel: str | None = None
         self._sockets_changed = asyncio.Event()
         self._behind: dict[UUID, int] = {}  # orders to be read from the log, after this seq
         self._gap_found = asyncio.Event()
-        self.place_of = AsyncGathering(_places, most=MOST_PLACES)
+        self._recent = RecentEvents()
+        self._look_up = AsyncGathering(_places, most=MOST_PLACES)
         self._tasks = [
             asyncio.create_task(self._forever(beat), name=f"hub{beat.__name__}")
             for beat in (
@@ -61,12 +67,27 @@ class Hub:
             )
         ]
 
-    def join(self, subscription: Subscription) -> None:
-        """From here on the socket gets every event after those it has seen, beginning with what the log holds."""
+    async def place_of(self, order_id: UUID, *, after: int) -> Place | None:
+        """Where the order is, at `after` or further if that is true; None if there is none. Many ask in one query."""
+        place = self._recent.place_of(order_id)
+        if place is not None and place.last_seq >= after:
+            return place
+        return await self._look_up(order_id)
+
+    async def join(self, subscription: Subscription) -> None:
+        """From here on the socket gets every event after those it has seen, beginning with what was heard or logged."""
         self._audience(subscription).add(subscription)
         self._sockets[subscription.account_id] += 1
-        self._sockets_changed.set()
-        self._read_up(subscription)
+        self._empty_since.pop(subscription.account_id, None)
+        if subscription.account_id not in self._joined:
+            self._sockets_changed.set()
+        order_id, lines = subscription.order_id, None
+        if order_id is not None:
+            lines = self._recent.lines_after(order_id, subscription.seen[order_id])
+        if lines is None:
+            self._read_up(subscription)
+        else:
+            await self._deliver(lines)
 
     def leave(self, subscription: Subscription) -> None:
         """Safe to repeat."""
@@ -74,7 +95,8 @@ class Hub:
         if subscription in audience:
             audience.remove(subscription)
             self._sockets[subscription.account_id] -= 1
-            self._sockets_changed.set()
+            if self._sockets[subscription.account_id] == 0:
+                self._empty_since[subscription.account_id] = time.monotonic()
         if not audience and subscription.order_id is not None:
             del self._by_order[subscription.order_id]
 
@@ -138,14 +160,19 @@ class Hub:
             return  # so that what failed before counts as mended, though no message may come for long
         message = await layer.receive(self._channel)
         account_id = message["account"]
-        await self._deliver(
+        lines = [
             Line(account_id, UUID(order_id), seq, is_final, text)
             for order_id, seq, is_final, text in message["events"]
-        )
+        ]
+        for line in lines:
+            self._recent.hear(line)
+        await self._deliver(lines)
 
     async def _join_groups(self) -> None:
-        """Listen to the groups of accounts that have sockets here, and to no others."""
-        await self._sockets_changed.wait()
+        """Listen to the groups of accounts that have sockets here, or had one a moment ago, and to no others."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LEAVE_GROUP_AFTER_S / 4):
+                await self._sockets_changed.wait()
         self._sockets_changed.clear()
         if self._channel is None:
             return
@@ -153,19 +180,23 @@ class Hub:
         try:
             for account_id in list(self._sockets):
                 # Counted anew each time: sockets come and go while the layer is awaited.
-                has_sockets = self._sockets[account_id] > 0
-                if has_sockets and account_id not in self._joined:
+                if self._sockets[account_id] > 0 and account_id not in self._joined:
                     await layer.group_add(group_of(account_id), self._channel)
                     self._joined.add(account_id)
                     self._read_up_account(account_id)
-                elif not has_sockets:
+                elif self._has_been_empty(account_id):
                     self._joined.discard(account_id)
-                    del self._sockets[account_id]
+                    self._recent.forget(account_id)
+                    del self._sockets[account_id], self._empty_since[account_id]
                     self._by_account.pop(account_id, None)
                     await layer.group_discard(group_of(account_id), self._channel)
         except Exception:
             self._sockets_changed.set()
             raise
+
+    def _has_been_empty(self, account_id: int) -> bool:
+        since = self._empty_since.get(account_id)
+        return since is not None and time.monotonic() - since >= LEAVE_GROUP_AFTER_S
 
     def _read_up_account(self, account_id: int) -> None:
         """What was announced before the group was joined is in the log."""

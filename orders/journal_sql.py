@@ -71,14 +71,13 @@ WITH wanted AS (
         hash
     FROM chained
     ON CONFLICT (account_id, client_order_id) DO NOTHING
-    RETURNING id
+    RETURNING id, account_id, created_at
 ), event AS (
     INSERT INTO orders_orderevent (order_id, seq, status, attempt, at, message, details, hash)
     SELECT c.id, c.seq, c.status, c.attempt, c.at, c.message, c.details, c.hash
     FROM chained c JOIN accepted a ON a.id = c.id
-    RETURNING order_id, at
 )
-SELECT account_id, event.* FROM event JOIN wanted ON id = order_id
+SELECT account_id, id, created_at FROM accepted
 """
 
 _ENDED = ", ".join(
@@ -86,8 +85,9 @@ _ENDED = ", ".join(
 )
 _ACTIVE = ", ".join(f"'{status}'" for status in sorted(ACTIVE))
 
-# `moving` locks the rows in the order of their ids, so that two batches can't wait for each other; each CTE after it
-# writes only what was locked. An event is progress, so the count of fruitless claims restarts.
+# `moving` locks the rows in the order of their ids, so that two batches can't wait for each other; `moved` carries all
+# that is written beside it, so that nothing need be joined again. An event is progress, so the count of fruitless
+# claims restarts.
 RECORD = f"""
 WITH wanted AS (
     SELECT * FROM jsonb_to_recordset(%s::jsonb) AS w(
@@ -97,52 +97,51 @@ WITH wanted AS (
         error_code text, error_message text, error_retryable boolean, in_doubt boolean, cancel_requested boolean,
         next_check_in_s double precision)
 ), moving AS (
-    SELECT o.id, o.account_id, o.attempt AS at_attempt, o.attempt + w.opens_attempt::int AS attempt,
-           o.last_seq + 1 AS seq, o.head_hash, coalesce(o.in_doubt_since, engine_now()) AS in_doubt_since
+    SELECT w.order_id, o.account_id, o.attempt AS at_attempt, o.attempt + w.opens_attempt::int AS attempt,
+           o.last_seq + 1 AS seq, o.head_hash, engine_now() AS at, w.from_status, w.status, w.message,
+           w.details AS told, w.attempt AS change, w.due_in_s, w.opens_attempt, w.releases, w.selected_dex, w.tx_hash,
+           w.min_amount_out_base, w.amount_out_base, w.error_code, w.error_message, w.error_retryable, w.in_doubt,
+           w.cancel_requested, w.details
+               || CASE WHEN w.in_doubt AND w.next_check_in_s IS NOT NULL
+                       THEN jsonb_build_object('inDoubt', jsonb_build_object(
+                           'since', {_utc("coalesce(o.in_doubt_since, engine_now())")},
+                           'nextCheckAt', {_utc("(engine_now() + make_interval(secs => w.next_check_in_s))")}))
+                       ELSE '{{}}' END
+               || CASE jsonb_typeof(w.attempt -> 'proof') WHEN 'object'
+                       THEN jsonb_build_object('proofHash', {proof_hash("w.attempt -> 'proof'")})
+                       ELSE '{{}}' END AS details
     FROM orders_order o JOIN wanted w ON o.id = w.order_id
     WHERE o.id = ANY(%s::uuid[])
       AND o.status = w.from_status AND o.last_seq = w.from_seq AND (w.fence IS NULL OR o.fence = w.fence)
       AND o.status IN ({_ACTIVE})
     ORDER BY o.id
     FOR NO KEY UPDATE OF o
-), next AS (
-    SELECT m.id AS order_id, m.account_id, m.at_attempt, m.attempt, m.seq, m.head_hash, engine_now() AS at,
-           w.from_status, w.status, w.message, w.details
-               || CASE WHEN w.in_doubt AND w.next_check_in_s IS NOT NULL
-                       THEN jsonb_build_object('inDoubt', jsonb_build_object(
-                           'since', {_utc("m.in_doubt_since")},
-                           'nextCheckAt', {_utc("(engine_now() + make_interval(secs => w.next_check_in_s))")}))
-                       ELSE '{{}}' END
-               || CASE jsonb_typeof(w.attempt -> 'proof') WHEN 'object'
-                       THEN jsonb_build_object('proofHash', {proof_hash("w.attempt -> 'proof'")})
-                       ELSE '{{}}' END AS details
-    FROM moving m JOIN wanted w ON w.order_id = m.id
 ), chained AS (
-    SELECT n.*, {event_hash("n.head_hash", "n")} AS hash FROM next n
+    SELECT m.*, {event_hash("m.head_hash", "m")} AS hash FROM moving m
 ), moved AS (
     UPDATE orders_order o SET
-        status = w.status,
+        status = c.status,
         last_seq = c.seq,
         attempt = c.attempt,
         head_hash = c.hash,
-        fence = o.fence + w.releases::int,
-        due_at = CASE WHEN w.status IN ({_ACTIVE})
-                      THEN coalesce(engine_now() + make_interval(secs => w.due_in_s), o.due_at) END,
+        fence = o.fence + c.releases::int,
+        due_at = CASE WHEN c.status IN ({_ACTIVE})
+                      THEN coalesce(engine_now() + make_interval(secs => c.due_in_s), o.due_at) END,
         claims = 0,
-        selected_dex = coalesce(w.selected_dex, o.selected_dex),
-        tx_hash = coalesce(w.tx_hash, o.tx_hash),
-        min_amount_out_base = coalesce(o.min_amount_out_base, w.min_amount_out_base),
-        amount_out_base = coalesce(w.amount_out_base, o.amount_out_base),
-        error_code = coalesce(w.error_code, o.error_code),
-        error_message = coalesce(w.error_message, o.error_message),
-        error_retryable = w.error_retryable,
-        in_doubt_since = CASE w.in_doubt WHEN true THEN coalesce(o.in_doubt_since, engine_now())
+        selected_dex = coalesce(c.selected_dex, o.selected_dex),
+        tx_hash = coalesce(c.tx_hash, o.tx_hash),
+        min_amount_out_base = coalesce(o.min_amount_out_base, c.min_amount_out_base),
+        amount_out_base = coalesce(c.amount_out_base, o.amount_out_base),
+        error_code = coalesce(c.error_code, o.error_code),
+        error_message = coalesce(c.error_message, o.error_message),
+        error_retryable = c.error_retryable,
+        in_doubt_since = CASE c.in_doubt WHEN true THEN coalesce(o.in_doubt_since, engine_now())
                                          WHEN false THEN NULL ELSE o.in_doubt_since END,
-        cancel_requested_at = CASE WHEN w.cancel_requested THEN coalesce(o.cancel_requested_at, engine_now())
+        cancel_requested_at = CASE WHEN c.cancel_requested THEN coalesce(o.cancel_requested_at, engine_now())
                                    ELSE o.cancel_requested_at END
-    FROM chained c JOIN wanted w USING (order_id)
+    FROM chained c
     WHERE o.id = c.order_id
-    RETURNING o.id, o.attempt, c.at_attempt
+    RETURNING c.*
 ), changed AS (
     UPDATE orders_orderattempt a SET
         state = c.state,
@@ -161,23 +160,17 @@ WITH wanted AS (
         error_message = coalesce(c.error_message, a.error_message),
         sent_at = CASE WHEN c.state = '{AttemptState.SENT}' THEN coalesce(a.sent_at, engine_now()) ELSE a.sent_at END,
         ended_at = CASE WHEN c.state IN ({_ENDED}) THEN engine_now() END
-    FROM moved JOIN wanted w ON w.order_id = moved.id,
-        jsonb_to_record(CASE jsonb_typeof(w.attempt) WHEN 'object' THEN w.attempt END) AS c(
+    FROM moved, jsonb_to_record(CASE jsonb_typeof(moved.change) WHEN 'object' THEN moved.change END) AS c(
         state text, quotes jsonb, venue text, pool text, min_amount_out_base numeric, signature text,
         signed_bytes text, last_valid_block_height bigint, genesis_hash text, signed_slot bigint, proof jsonb,
         amount_out_base numeric, error_code text, error_message text)
-    WHERE a.order_id = moved.id AND a.number = moved.at_attempt AND c.state IS NOT NULL
+    WHERE a.order_id = moved.order_id AND a.number = moved.at_attempt AND c.state IS NOT NULL
 ), opened AS (
     INSERT INTO orders_orderattempt (order_id, number, state)
-    SELECT moved.id, moved.attempt, '{AttemptState.QUOTING}'
-    FROM moved JOIN wanted w ON w.order_id = moved.id
-    WHERE w.opens_attempt
+    SELECT order_id, attempt, '{AttemptState.QUOTING}' FROM moved WHERE opens_attempt
 ), event AS (
     INSERT INTO orders_orderevent (order_id, seq, from_status, status, attempt, at, message, details, hash)
-    SELECT c.order_id, c.seq, c.from_status, c.status, c.attempt, c.at, c.message, c.details, c.hash
-    FROM chained c JOIN moved ON moved.id = c.order_id
-    RETURNING order_id
+    SELECT order_id, seq, from_status, status, attempt, at, message, details, hash FROM moved
 )
-SELECT c.account_id, c.order_id, c.seq, c.attempt, c.at, CASE WHEN c.details <> w.details THEN c.details::text END
-FROM event JOIN chained c USING (order_id) JOIN wanted w USING (order_id)
+SELECT account_id, order_id, seq, attempt, at, CASE WHEN details <> told THEN details::text END FROM moved
 """

@@ -2,12 +2,14 @@
 
 import asyncio
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 
 from orders import hub as hub_module
+from orders import stream_log
 from orders.hub import Hub
-from orders.stream_log import oldest_recent_id
+from orders.stream_log import Place, oldest_recent_id
 from orders.subscription import Subscription
 
 
@@ -33,6 +35,21 @@ class SlowLayer:
         self.groups.discard(group)
 
 
+class TalkingLayer(SlowLayer):
+    """One on which something is said."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._messages: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+
+    def say(self, account_id: int, order_id: UUID, events: list[tuple[int, bool]]) -> None:
+        rows = [[str(order_id), seq, is_final, str(seq)] for seq, is_final in events]
+        self._messages.put_nowait({"account": account_id, "events": rows})
+
+    async def receive(self, channel: str) -> dict[str, Any]:
+        return await self._messages.get()
+
+
 async def test_a_socket_that_comes_back_while_another_account_joins_is_not_forgotten(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -44,11 +61,11 @@ async def test_a_socket_that_comes_back_while_another_account_joins_is_not_forgo
     heard: list[str] = []
     first, second, back = socket_of(1, []), socket_of(2, []), socket_of(2, heard)
 
-    hub.join(first)
-    hub.join(second)
+    await hub.join(first)
+    await hub.join(second)
     hub.leave(second)  # its account comes up behind the first one's, which takes a while to join
     await asyncio.sleep(0.01)
-    hub.join(back)
+    await hub.join(back)
     async with asyncio.timeout(5):
         while not heard or layer.groups != {"account.1", "account.2"}:
             await asyncio.sleep(0.01)
@@ -57,7 +74,56 @@ async def test_a_socket_that_comes_back_while_another_account_joins_is_not_forgo
         task.cancel()
 
 
-def socket_of(account_id: int, heard: list[str]) -> Subscription:
+async def test_a_socket_just_after_its_order_was_announced_asks_no_database(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    layer = TalkingLayer()
+    monkeypatch.setattr(hub_module, "get_channel_layer", lambda: layer)
+    monkeypatch.setattr(hub_module, "in_database", nothing_new)
+    monkeypatch.setattr(stream_log, "places", lambda *_: pytest.fail("the database was asked"))
+    hub, order_id, heard = Hub(), uuid4(), []
+    await hub.join(socket_of(1, []))  # so that the account's group is listened to
+    layer.say(1, order_id, [(1, False), (2, False), (3, False)])
+    async with asyncio.timeout(5):
+        while (place := hub._recent.place_of(order_id)) is None or place.last_seq < 3:
+            await asyncio.sleep(0.01)
+
+    assert await hub.place_of(order_id, after=1) == Place(1, 3, is_final=False)
+    await hub.join(socket_of(1, heard, order_id=order_id, after=1))
+
+    assert heard == ["2", "3"]
+    assert order_id not in hub._behind
+    for task in hub._tasks:
+        task.cancel()
+
+
+async def test_a_group_is_left_some_time_after_its_last_socket(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    layer = SlowLayer()
+    monkeypatch.setattr(hub_module, "get_channel_layer", lambda: layer)
+    monkeypatch.setattr(hub_module, "in_database", nothing_new)
+    monkeypatch.setattr(hub_module, "LEAVE_GROUP_AFTER_S", 0.2)
+    hub, only = Hub(), socket_of(1, [])
+    await hub.join(only)
+    async with asyncio.timeout(5):
+        while layer.groups != {"account.1"}:
+            await asyncio.sleep(0.01)
+
+    hub.leave(only)
+    await asyncio.sleep(0.1)
+    assert layer.groups == {"account.1"}
+    async with asyncio.timeout(5):
+        while layer.groups:
+            await asyncio.sleep(0.01)
+
+    for task in hub._tasks:
+        task.cancel()
+
+
+def socket_of(
+    account_id: int, heard: list[str], *, order_id: UUID | None = None, after: int = 0
+) -> Subscription:
     async def send(text: str) -> None:
         heard.append(text)
 
@@ -65,7 +131,12 @@ def socket_of(account_id: int, heard: list[str]) -> Subscription:
         raise AssertionError(code)
 
     return Subscription(
-        account_id=account_id, order_id=None, send=send, close=close, newer_than=oldest_recent_id()
+        account_id=account_id,
+        order_id=order_id,
+        send=send,
+        close=close,
+        seen={order_id: after} if order_id else {},
+        newer_than=None if order_id else oldest_recent_id(),
     )
 
 
