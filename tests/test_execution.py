@@ -1,7 +1,8 @@
 """Execution, step by step and through crashes, on a real chain with a clock that only the test moves."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -11,12 +12,14 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from orders import execution, inflight, intake, settlement, steps
+from orders import execution, inflight, intake, observe, settlement, steps
 from orders.exchange import TradingDesk
 from orders.execution import Advanced, Executed, execute
 from orders.lifecycle import AttemptState, Status
 from orders.models import Account, Order, OrderAttempt, OrderEvent
 from orders.retries import MAX_ATTEMPTS
+from routing.transaction import parse
+from routing.venue import Unavailable
 from tests.desks import DownVenue, behind, without
 from tests.factories import claim, place, sign, statuses
 from tests.routing.lab import ChainLab, together
@@ -343,6 +346,61 @@ def test_a_hundred_orders_go_through_the_steps_together(
 
     assert done == Executed(claimed=100)
     assert {tuple(statuses(order)) for order in orders} == {tuple(ALL_THE_WAY)}
+
+
+def test_a_batch_is_simulated_in_one_call_and_so_within_its_lease(
+    account: Account, desk: TradingDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, calls, late = [0.0], [], []
+    simulate = desk.chain.simulate_many
+
+    def slow(raws: Sequence[bytes]) -> Any:
+        now[0] += 1.0
+        calls.append(len(raws))
+        return simulate(raws)
+
+    monkeypatch.setattr(desk.chain, "simulate_many", slow)
+    monkeypatch.setattr(observe, "lease_over", lambda **which: late.append(which))
+    desk, node = behind(replace(desk, monotonic=lambda: now[0]))
+    orders = [place(account) for _ in range(50)]
+
+    execute([], room=50, desk=desk)
+
+    assert (calls, late, len(node.sent)) == ([50], [], 50)
+    assert {tuple(statuses(order)) for order in orders} == {tuple(ALL_THE_WAY)}
+
+
+def test_a_simulation_that_ends_badly_costs_only_its_own_order_an_attempt(
+    account: Account, desk: TradingDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = place(account), place(account)
+    simulate = desk.chain.simulate_many
+
+    def one_is_bad(raws: Sequence[bytes]) -> Any:
+        moved = Unavailable("SLIPPAGE_EXCEEDED", "the price moved")
+        bad = [parse(raw).memo == f"{first.id}:1" for raw in raws]
+        return [moved if bad else good for bad, good in zip(bad, simulate(raws), strict=True)]
+
+    monkeypatch.setattr(desk.chain, "simulate_many", one_is_bad)
+
+    done = execute([first.id, second.id], desk=desk)
+
+    assert retried(done) == [first.id]
+    assert OrderAttempt.objects.get(order=first, number=1).error_code == "SLIPPAGE_EXCEEDED"
+    assert statuses(second) == ALL_THE_WAY
+
+
+def test_simulations_that_nobody_answers_cost_an_attempt(
+    account: Account, desk: TradingDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = place(account)
+
+    def silent(raws: Sequence[bytes]) -> Any:
+        raise Unavailable("RPC_TIMEOUT", "the node did not answer in time")
+
+    monkeypatch.setattr(desk.chain, "simulate_many", silent)
+
+    assert retried(execute([order.id], desk=desk)) == [order.id]
 
 
 def test_each_of_a_group_has_its_own_fate(account: Account, desk: TradingDesk) -> None:

@@ -95,7 +95,7 @@ def test_an_order_that_was_being_built_is_adopted_from_there(
 ) -> None:
     order = place(account)
     with pytest.MonkeyPatch.context() as crash:
-        crash.setattr(desk.chain, "simulate", lambda raw: 1 / 0)
+        crash.setattr(desk.chain, "simulate_many", lambda raws: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             execution.execute([order.id], desk=desk)
     assert statuses(order)[-1] == "building"
