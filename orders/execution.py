@@ -99,9 +99,13 @@ def _execute(hinted: Sequence[UUID], *, room: int, desk: TradingDesk, held: InFl
 
 
 def _kept_apart(orders: Sequence[Order]) -> list[list[Order]]:
-    """Whatever has cost its workers their lives goes last, and alone: it takes no other order with it."""
+    """Whatever has cost its workers their lives goes last, and alone: it takes no other order with it.
+
+    The others go in batches, however many a message named.
+    """
     sound = [order for order in orders if order.claims <= SOUND_CLAIMS]
-    return [sound, *([order] for order in orders if order.claims > SOUND_CLAIMS)]
+    batches = [sound[start : start + AT_ONCE] for start in range(0, len(sound), AT_ONCE)]
+    return [*batches, *([order] for order in orders if order.claims > SOUND_CLAIMS)]
 
 
 def advance(orders: Sequence[Order], *, desk: TradingDesk, held_since: float) -> Advanced:

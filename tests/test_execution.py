@@ -403,6 +403,25 @@ def test_simulations_that_nobody_answers_cost_an_attempt(
     assert retried(execute([order.id], desk=desk)) == [order.id]
 
 
+def test_however_many_are_hinted_no_step_takes_more_than_fit_at_once(
+    account: Account, desk: TradingDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes, step = [], execution.step
+
+    def noted(orders: Sequence[Order], **outside: Any) -> Any:
+        sizes.append(len(orders))
+        return step(orders, **outside)
+
+    monkeypatch.setattr(execution, "step", noted)
+    orders = [place(account) for _ in range(250)]
+
+    done = execute([order.id for order in orders], desk=desk)
+
+    assert done.claimed == 250
+    assert max(sizes) == execution.AT_ONCE
+    assert Order.objects.filter(status="confirmed").count() == 250
+
+
 def test_each_of_a_group_has_its_own_fate(account: Account, desk: TradingDesk) -> None:
     good, hopeless = place(account), place(account, token_in="JUP", token_out="BONK")
     stuck, cancelled = place(account), place(account)
