@@ -15,6 +15,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from django.conf import settings
+from django.db import connection
 
 from orders import inflight, journal, leases, settlement, turns
 from orders.exchange import TradingDesk, trading_desk
@@ -75,6 +76,8 @@ def execute(
     process's, unless said otherwise.
     """
     desk, held = desk or trading_desk(), held or inflight.here
+    if not connection.in_atomic_block:
+        connection.close()  # back to the pool: the turn may be long in coming
     try:
         with turns.mine():
             return _execute(hinted, room=room, desk=desk, held=held)

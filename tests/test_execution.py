@@ -12,7 +12,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from orders import execution, inflight, intake, observe, settlement, steps
+from orders import execution, inflight, intake, observe, settlement, steps, turns
 from orders.exchange import TradingDesk
 from orders.execution import Advanced, Executed, execute
 from orders.lifecycle import AttemptState, Status
@@ -420,6 +420,23 @@ def test_however_many_are_hinted_no_step_takes_more_than_fit_at_once(
     assert done.claimed == 250
     assert max(sizes) == execution.AT_ONCE
     assert Order.objects.filter(status="confirmed").count() == 250
+
+
+def test_who_waits_for_its_turn_holds_no_connection(
+    account: Account, desk: TradingDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order, mine, held = place(account), turns.mine, []
+
+    def noted() -> Any:
+        held.append(connection.connection)
+        return mine()
+
+    monkeypatch.setattr(turns, "mine", noted)
+
+    execute([order.id], desk=desk)
+
+    assert held == [None]
+    assert statuses(order) == ALL_THE_WAY
 
 
 def test_each_of_a_group_has_its_own_fate(account: Account, desk: TradingDesk) -> None:
