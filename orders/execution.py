@@ -47,12 +47,14 @@ HOLDER = f"{socket.gethostname()}:{os.getpid()}"
 class Advanced:
     """`sents` have a transaction to send; `retries` have another attempt coming. All others are final, or lost.
 
-    `written` is what was written of the orders' current attempts on the way, so that it need not be read.
+    `written` is what was written of the orders' current attempts on the way, so that it need not be read. `held`
+    forgets each order that ends or backs off on the way, as soon as that is written.
     """
 
     sents: list[Sent] = field(default_factory=list)
     retries: list[Retry] = field(default_factory=list)
     written: Written = field(default_factory=dict)
+    held: InFlight | None = field(default=None, compare=False)
 
 
 @dataclass(slots=True)
@@ -93,9 +95,9 @@ def _execute(hinted: Sequence[UUID], *, room: int, desk: TradingDesk, held: InFl
     done = Executed(claimed=len(orders))
     with held.running([(order.id, order.fence) for order in orders]):
         for group in _kept_apart(orders):
-            advanced = advance(group, desk=desk, held_since=held_since)
+            advanced = advance(group, desk=desk, held_since=held_since, held=held)
             settlement.send(advanced.sents, desk=desk)
-            settled = settlement.settle(advanced.sents, desk=desk)
+            settled = settlement.settle(advanced.sents, desk=desk, held=held)
             held.wait_for(settled.waiting)
             done.retries += advanced.retries + settled.retries
     return done
@@ -111,13 +113,19 @@ def _kept_apart(orders: Sequence[Order]) -> list[list[Order]]:
     return [*batches, *([order] for order in orders if order.claims > SOUND_CLAIMS)]
 
 
-def advance(orders: Sequence[Order], *, desk: TradingDesk, held_since: float) -> Advanced:
+def advance(
+    orders: Sequence[Order],
+    *,
+    desk: TradingDesk,
+    held_since: float,
+    held: InFlight | None = None,
+) -> Advanced:
     """Run the steps that fit, together, for as long as any order has one.
 
     `held_since` is the desk's monotonic time just before the claim. Whoever lost a race to somebody else's write is
     left alone, quietly.
     """
-    done = Advanced()
+    done = Advanced(held=held)
     stuck = [order for order in orders if _is_stuck(order)]
     _write(stuck, [give_up(order, STUCK) for order in stuck], done)
     orders = [order for order in orders if not _is_stuck(order)]
@@ -156,6 +164,9 @@ def _write(orders: Sequence[Order], planned: Sequence[Transition], done: Advance
             if transition.attempt is not None:
                 done.written[outcome.order_id] = transition.attempt
             going_on.append(_move(by_id[outcome.order_id], transition, outcome))
+    if done.held is not None:
+        still = {order.id for order in going_on}
+        done.held.forget((order.id, order.fence) for order in orders if order.id not in still)
     return going_on
 
 
