@@ -128,14 +128,14 @@ class Pulse:
             observe.swept(overdue=overdue)
 
     def _execute_overdue(self) -> None:
-        """As long as there is more than fits at once."""
+        """As long as there is more than one claim takes."""
         try:
             while self._takes_more:
                 done = execution.execute(
                     [], room=execution.AT_ONCE, desk=self._desk, held=self._held
                 )
                 self._hint(done.retries)
-                if done.claimed < execution.AT_ONCE:
+                if done.claimed < execution.AT_ONCE and not done.suspects:
                     return
         except Exception as error:  # the thread's edge
             observe.execution_failed(error=error)

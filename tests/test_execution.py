@@ -12,12 +12,13 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from orders import execution, inflight, intake, observe, settlement, steps, turns
+from orders import execution, inflight, intake, observe, quoting, settlement, steps, turns
 from orders.exchange import TradingDesk
 from orders.execution import Advanced, Executed, execute
 from orders.lifecycle import AttemptState, Status
 from orders.models import Account, Order, OrderAttempt, OrderEvent
 from orders.retries import MAX_ATTEMPTS
+from routing.tokens import SOL, USDC
 from routing.transaction import parse
 from routing.venue import Unavailable
 from tests.desks import DownVenue, behind, without
@@ -472,6 +473,90 @@ def test_an_order_that_has_cost_workers_their_lives_goes_last_and_alone(
 
     assert {tuple(statuses(order)) for order in others} == {tuple(ALL_THE_WAY)}
     assert statuses(deadly)[-1] == "building"
+
+
+class Crash(BaseException):
+    """The process dies; no code of its own runs after it."""
+
+
+@pytest.mark.parametrize("death", [MemoryError, Crash])
+@pytest.mark.parametrize("are_hinted", [True, False])
+def test_suspects_behind_a_deadly_order_all_get_their_turn(
+    account: Account,
+    desk: TradingDesk,
+    monkeypatch: pytest.MonkeyPatch,
+    death: type[BaseException],
+    are_hinted: bool,
+) -> None:
+    orders = [place(account) for _ in range(5)]
+    deadly, *others = orders
+    Order.objects.update(claims=execution.SOUND_CLAIMS)
+    Order.objects.filter(id=deadly.id).update(due_at=timezone.now() - timedelta(minutes=1))
+    build = steps._build
+
+    def die(order: Order, *route: Any, **outside: Any) -> Any:
+        if order.id == deadly.id:
+            raise death
+        return build(order, *route, **outside)
+
+    monkeypatch.setattr(steps, "_build", die)
+    hinted = [order.id for order in orders] if are_hinted else []
+
+    with pytest.raises(death):
+        execute(hinted, room=9, desk=desk)
+    suspects = [execute(hinted, room=9, desk=desk).suspects for _ in range(5)]
+
+    assert suspects == [1, 1, 1, 1, 0]
+    assert {tuple(statuses(order)) for order in others} == {tuple(ALL_THE_WAY)}
+    assert statuses(deadly)[-1] == "building"
+
+
+def test_a_batch_that_raises_stops_no_other_and_is_told(
+    account: Account, desk: TradingDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execution, "AT_ONCE", 1)
+    orders, build, failed = [place(account) for _ in range(4)], steps._build, []
+
+    def die(order: Order, *route: Any, **outside: Any) -> Any:
+        if order.id in (orders[0].id, orders[2].id):
+            raise ValueError(str(order.id))
+        return build(order, *route, **outside)
+
+    monkeypatch.setattr(steps, "_build", die)
+    monkeypatch.setattr(observe, "execution_failed", lambda *, error: failed.append(str(error)))
+
+    with pytest.raises(ValueError, match="-") as raised:
+        execute([order.id for order in orders], desk=desk)
+
+    assert {str(raised.value), *failed} == {str(orders[0].id), str(orders[2].id)}
+    assert statuses(orders[1]) == statuses(orders[3]) == ALL_THE_WAY
+
+
+def test_a_sent_order_that_cannot_be_read_is_told_and_stops_no_other(
+    account: Account, desk: TradingDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unread: list[UUID] = []
+    delisted, other = place(account, token_out="BONK"), place(account)
+    for order in (delisted, other):
+        sign(claim(order), desk=desk)
+        become_due(order)
+    monkeypatch.setattr(
+        observe, "order_unreadable", lambda *, order_id, error: unread.append(order_id)
+    )
+
+    with monkeypatch.context() as listing:
+        listing.setattr(quoting, "TOKENS", {"SOL": SOL, "USDC": USDC})
+        execute([delisted.id, other.id], desk=desk)
+
+    assert unread == [delisted.id]
+    assert statuses(other) == ALL_THE_WAY
+    delisted.refresh_from_db()
+    assert (delisted.status, delisted.due_at is not None) == ("submitted", True)
+
+    become_due(delisted)
+    execute([delisted.id], desk=desk)
+
+    assert statuses(delisted) == ALL_THE_WAY
 
 
 def test_a_claim_takes_others_along_those_due_longest_first(

@@ -51,6 +51,16 @@ def test_a_sweep_goes_on_while_there_is_more(
     ends("confirmed", 25)
 
 
+def test_a_sweep_goes_on_while_there_are_suspects(account: Account, alone: Pulse) -> None:
+    for _ in range(5):
+        place(account)
+    Order.objects.update(claims=execution.SOUND_CLAIMS)
+
+    alone._execute_overdue()
+
+    ends("confirmed", 5)
+
+
 def test_a_stuck_redis_costs_one_hint_and_then_none_for_a_while(
     account: Account, desk: TradingDesk, alone: Pulse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
