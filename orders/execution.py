@@ -15,25 +15,24 @@ from decimal import Decimal
 from uuid import UUID
 
 from django.conf import settings
+from django.db import connection
 
-from orders import inflight, journal, leases, settlement, turns
+from orders import inflight, journal, leases, observe, settlement, turns
 from orders.exchange import TradingDesk, trading_desk
 from orders.inflight import InFlight, Sent
 from orders.journal import AttemptChange, Transition
 from orders.lifecycle import UNSENT, Status
-from orders.models import Order, OrderAttempt
+from orders.models import SOUND_CLAIMS, Order, OrderAttempt
 from orders.quoting import swap_of
 from orders.retries import Retry
 from orders.steps import PLANS, Written, current_attempts, give_up
 from orders.stream import Event
-from routing.venue import Rejected
+from routing.venue import Rejected, Swap
 
 # How many orders go through the steps together, at the most.
 AT_ONCE = 100
 # A step that kills its worker each time must not do so for ever. Only before anything was sent.
 MAX_FRUITLESS_CLAIMS = 10
-# Claims without progress that may have been an unlucky neighbour's fault.
-SOUND_CLAIMS = 2
 
 STUCK = Rejected(
     "STUCK", f"{MAX_FRUITLESS_CLAIMS} workers in a row took this order up and none moved it on"
@@ -46,19 +45,25 @@ HOLDER = f"{socket.gethostname()}:{os.getpid()}"
 class Advanced:
     """`sents` have a transaction to send; `retries` have another attempt coming. All others are final, or lost.
 
-    `written` is what was written of the orders' current attempts on the way, so that it need not be read.
+    `written` is what was written of the orders' current attempts on the way, so that it need not be read. `held`
+    forgets each order that ends or backs off on the way, as soon as that is written.
     """
 
     sents: list[Sent] = field(default_factory=list)
     retries: list[Retry] = field(default_factory=list)
     written: Written = field(default_factory=dict)
+    held: InFlight | None = field(default=None, compare=False)
 
 
 @dataclass(slots=True)
 class Executed:
-    """How many orders were claimed, and which of them have another attempt coming."""
+    """How many orders were claimed, how many of those are suspects, and which have another attempt coming.
+
+    A claim takes one suspect: where it found one, there may be others.
+    """
 
     claimed: int = 0
+    suspects: int = 0
     retries: list[Retry] = field(default_factory=list)
 
 
@@ -72,9 +77,12 @@ def execute(
     """Claim the hinted orders that are due, and up to `room` others; move each on as far as it goes now.
 
     Safe to repeat at any time. Orders that wait for the chain are left to the pulse, which finds them in `held`: this
-    process's, unless said otherwise.
+    process's, unless said otherwise. An error that no step foresaw is raised once all others had their turn; the
+    leases of its batch end, and what has another attempt coming is left to the sweep.
     """
     desk, held = desk or trading_desk(), held or inflight.here
+    if not connection.in_atomic_block:
+        connection.close()  # back to the pool: the turn may be long in coming
     try:
         with turns.mine():
             return _execute(hinted, room=room, desk=desk, held=held)
@@ -87,30 +95,55 @@ def _execute(hinted: Sequence[UUID], *, room: int, desk: TradingDesk, held: InFl
     orders = leases.claim(hinted, holder=HOLDER, room=room)
     if not orders:
         return Executed()
-    done = Executed(claimed=len(orders))
+    suspects = [order for order in orders if order.claims > SOUND_CLAIMS]
+    done, failures = Executed(claimed=len(orders), suspects=len(suspects)), []
     with held.running([(order.id, order.fence) for order in orders]):
-        for group in _kept_apart(orders):
-            advanced = advance(group, desk=desk, held_since=held_since)
-            settlement.send(advanced.sents, desk=desk)
-            settled = settlement.settle(advanced.sents, desk=desk)
-            held.wait_for(settled.waiting)
-            done.retries += advanced.retries + settled.retries
+        for batch in _kept_apart(orders, suspects):
+            try:
+                done.retries += _move_on(batch, desk=desk, held=held, held_since=held_since)
+            except Exception as error:  # the batch's edge: the next one may work
+                failures.append(error)
+    for another in failures[1:]:
+        observe.execution_failed(error=another)
+    if failures:
+        raise failures[0]
     return done
 
 
-def _kept_apart(orders: Sequence[Order]) -> list[list[Order]]:
-    """Whatever has cost its workers their lives goes last, and alone: it takes no other order with it."""
-    sound = [order for order in orders if order.claims <= SOUND_CLAIMS]
-    return [sound, *([order] for order in orders if order.claims > SOUND_CLAIMS)]
+def _kept_apart(orders: Sequence[Order], suspects: Sequence[Order]) -> list[Sequence[Order]]:
+    """Whatever may have cost its workers their lives goes last, and alone: it takes no other order with it.
+
+    The others go in batches, however many a message named.
+    """
+    sound = [order for order in orders if order not in suspects]
+    batches = [sound[start : start + AT_ONCE] for start in range(0, len(sound), AT_ONCE)]
+    return [*batches, *([order] for order in suspects)]
 
 
-def advance(orders: Sequence[Order], *, desk: TradingDesk, held_since: float) -> Advanced:
+def _move_on(
+    batch: Sequence[Order], *, desk: TradingDesk, held: InFlight, held_since: float
+) -> list[Retry]:
+    """As far as these orders go now; answers those that have another attempt coming."""
+    advanced = advance(batch, desk=desk, held_since=held_since, held=held)
+    settlement.send(advanced.sents, desk=desk)
+    settled = settlement.settle(advanced.sents, desk=desk, held=held)
+    held.wait_for(settled.waiting)
+    return advanced.retries + settled.retries
+
+
+def advance(
+    orders: Sequence[Order],
+    *,
+    desk: TradingDesk,
+    held_since: float,
+    held: InFlight | None = None,
+) -> Advanced:
     """Run the steps that fit, together, for as long as any order has one.
 
     `held_since` is the desk's monotonic time just before the claim. Whoever lost a race to somebody else's write is
     left alone, quietly.
     """
-    done = Advanced()
+    done = Advanced(held=held)
     stuck = [order for order in orders if _is_stuck(order)]
     _write(stuck, [give_up(order, STUCK) for order in stuck], done)
     orders = [order for order in orders if not _is_stuck(order)]
@@ -149,6 +182,9 @@ def _write(orders: Sequence[Order], planned: Sequence[Transition], done: Advance
             if transition.attempt is not None:
                 done.written[outcome.order_id] = transition.attempt
             going_on.append(_move(by_id[outcome.order_id], transition, outcome))
+    if done.held is not None:
+        still = {order.id for order in going_on}
+        done.held.forget((order.id, order.fence) for order in orders if order.id not in still)
     return going_on
 
 
@@ -166,6 +202,9 @@ def resume(
 ) -> list[Sent]:
     """The stored transactions of submitted orders, as their (new) holder sends them and asks for them.
 
+    An order that can't be read, because a token of it was delisted, is told and left out. It stays submitted, and is
+    tried again each time that its lease ends.
+
     `held_since` is from before the leases were taken or extended: whoever sleeps in between must not think them longer.
     `written` is what the caller has just committed of their attempts; the others are read.
     """
@@ -176,7 +215,7 @@ def resume(
             fence=order.fence,
             last_seq=order.last_seq,
             attempt=order.attempt,
-            swap=swap_of(order),
+            swap=swap,
             venue_label=order.selected_dex.capitalize(),
             signature=attempt.signature or "",
             signed_bytes=_raw(attempt),
@@ -188,8 +227,17 @@ def resume(
             in_doubt=order.in_doubt_since is not None,
         )
         for order in orders
+        if (swap := _read(order)) is not None
         for attempt in [attempts[order.id]]
     ]
+
+
+def _read(order: Order) -> Swap | None:
+    try:
+        return swap_of(order)
+    except Rejected as error:
+        observe.order_unreadable(order_id=order.id, error=error)
+        return None
 
 
 def _raw(attempt: AttemptChange | OrderAttempt) -> bytes:

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS
 
 from config.postgres.prepared import fetch_prepared
-from orders.models import Order
+from orders.models import SOUND_CLAIMS, Order
 
 Held = tuple[UUID, int]
 """An order and the fencing token under which it is held."""
@@ -19,21 +19,34 @@ Held = tuple[UUID, int]
 _COLUMNS = [field.column for field in Order._meta.concrete_fields]
 _FIELDS = [field.attname for field in Order._meta.concrete_fields]
 
-# Rows that another process is taking are passed over: it is working on them already.
+_MOST_CLAIMS = (
+    32_767  # that the column can hold: an order may be sent, and unreadable, for very long
+)
+
+# Rows that another process is taking are passed over: it is working on them already. Of the suspects one is taken, so
+# that a process that dies of it lets no other one look guilty; those that were not hinted only where there is room.
 CLAIM = f"""
 WITH hinted AS (
-    SELECT id FROM orders_order WHERE id = ANY(%(hinted)s) AND due_at <= engine_now()
+    SELECT id FROM orders_order
+    WHERE id = ANY(%(hinted)s) AND due_at <= engine_now() AND claims < {SOUND_CLAIMS}
     FOR NO KEY UPDATE SKIP LOCKED
 ), others AS (
-    SELECT id FROM orders_order WHERE due_at <= engine_now() AND id <> ALL(%(hinted)s)
+    SELECT id FROM orders_order
+    WHERE due_at <= engine_now() AND id <> ALL(%(hinted)s) AND claims < {SOUND_CLAIMS}
     ORDER BY due_at
     LIMIT %(room)s
     FOR NO KEY UPDATE SKIP LOCKED
+), suspect AS (
+    SELECT id FROM orders_order
+    WHERE due_at <= engine_now() AND claims >= {SOUND_CLAIMS} AND (%(room)s > 0 OR id = ANY(%(hinted)s))
+    ORDER BY due_at
+    LIMIT 1
+    FOR NO KEY UPDATE SKIP LOCKED
 ), due AS (
-    SELECT id FROM hinted UNION ALL SELECT id FROM others
+    SELECT id FROM hinted UNION ALL SELECT id FROM others UNION ALL SELECT id FROM suspect
 )
 UPDATE orders_order o
-SET fence = fence + 1, holder = %(holder)s, claims = claims + 1,
+SET fence = fence + 1, holder = %(holder)s, claims = least(claims + 1, {_MOST_CLAIMS}),
     due_at = engine_now() + make_interval(secs => %(lease_s)s)
 FROM due WHERE o.id = due.id
 RETURNING {", ".join(f"o.{name}" for name in _COLUMNS)}
@@ -72,7 +85,8 @@ FROM held WHERE o.id = held.id RETURNING o.id
 def claim(hinted: Sequence[UUID], *, holder: str, room: int = 0) -> list[Order]:
     """Take the leases of the hinted orders that are due, and of up to `room` others, those due longest first.
 
-    What isn't due, is final, or is being taken by somebody else is left out.
+    What isn't due, is final, or is being taken by somebody else is left out; so are all suspects but one, which comes
+    on top of the others.
     """
     wanted = {
         "hinted": list(hinted),

@@ -23,6 +23,10 @@ class EngineNow(Now):
         return self.as_sql(compiler, connection, template=self.template, **extra_context)
 
 
+# Claims without progress that may have been an unlucky neighbour's fault; with more of them an order is a suspect.
+SOUND_CLAIMS = 2
+
+
 def new_order_id() -> uuid.UUID:
     """UUIDv7: later orders have larger ids, so that indexes grow at one end and lists need no other order."""
     return uuid_utils.compat.uuid7()
@@ -161,6 +165,12 @@ class Order(models.Model):
         indexes = [
             # leases.claim and pulse.sweep: what is due, oldest first
             models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="order_due"),
+            # leases.claim: the suspect that is due longest, without reading past all others that are due
+            models.Index(
+                fields=["due_at"],
+                condition=Q(due_at__isnull=False, claims__gte=SOUND_CLAIMS),
+                name="order_suspect",
+            ),
             # GET /api/orders and the account's stream
             models.Index(fields=["account", "-id"], name="order_of_account"),
             # the console's search across accounts

@@ -52,6 +52,11 @@ def in_doubt(*, order_id: UUID, attempt: int, reason: str) -> None:
     log.error("order.in_doubt", order_id=str(order_id), attempt=attempt, reason=reason)
 
 
+def order_unreadable(*, order_id: UUID, error: Exception) -> None:
+    """Its transaction may be on the wire, and can't be asked for until what it names is listed again."""
+    log.error("order.unreadable", order_id=str(order_id), error=str(error))
+
+
 def lease_lost(*, order_ids: list[UUID]) -> None:
     log.warning(
         "lease.lost", count=len(order_ids), order_ids=[str(order_id) for order_id in order_ids[:5]]

@@ -46,6 +46,7 @@ class Pulse:
         )
         self._own: list[Future[None]] = []
         self._asking_since: float | None = None
+        self._missing: set[Held] = set()  # what the last renewal did not find to be ours
         self._no_hints_until = float("-inf")
 
     def start(self) -> None:
@@ -91,11 +92,9 @@ class Pulse:
             return
         self._asking_since = self._held.monotonic()
         try:
-            settled = settlement.settle(waiting, desk=self._desk or trading_desk())
+            settled = settlement.settle(waiting, desk=self._desk or trading_desk(), held=self._held)
         finally:
             self._asking_since = None
-        still = {sent.held for sent in settled.waiting}
-        self._held.forget(sent.held for sent in waiting if sent.held not in still)
         self._hint(settled.retries)
 
     def renew(self) -> None:
@@ -103,9 +102,10 @@ class Pulse:
         held, until = self._renewable(), self._held.monotonic() + settings.LEASE_S
         kept = leases.renew(held)
         self._held.renewed(kept, until=until)
-        # What is no longer held by now has come to its end in the meantime.
-        still = set(self._held.held())
-        lost = [lease for lease in held if lease[0] not in kept and lease in still]
+        # Whoever writes an order's end lets go of it right after: only what is missing for the second time is lost.
+        missing = {lease for lease in held if lease[0] not in kept}
+        lost = self._missing.intersection(missing, self._held.held())
+        self._missing = missing - lost
         if lost:
             self._held.forget(lost)
             observe.lease_lost(order_ids=[order_id for order_id, _ in lost])
@@ -128,14 +128,14 @@ class Pulse:
             observe.swept(overdue=overdue)
 
     def _execute_overdue(self) -> None:
-        """As long as there is more than fits at once."""
+        """As long as there is more than one claim takes."""
         try:
             while self._takes_more:
                 done = execution.execute(
                     [], room=execution.AT_ONCE, desk=self._desk, held=self._held
                 )
                 self._hint(done.retries)
-                if done.claimed < execution.AT_ONCE:
+                if done.claimed < execution.AT_ONCE and not done.suspects:
                     return
         except Exception as error:  # the thread's edge
             observe.execution_failed(error=error)

@@ -113,12 +113,13 @@ def is_settled(order: Order, desk: TradingDesk, *, sleep: Callable[[float], None
     """Ask for the order's transaction until its fate is known; after some tries give the order back."""
     # Whatever is asked for here can't land any more: nothing is sent, whoever has the lease.
     waiting = execution.resume([order], held_since=desk.monotonic())
-    for _ in range(TRIES):
+    tries = TRIES if waiting else 0  # what can't be read can't be asked for
+    for _ in range(tries):
         waiting = settlement.settle(waiting, desk=desk).waiting
         if not waiting:
             return True
         sleep(ASK_EVERY_S)
-    leases.release([each.held for each in waiting])
+    leases.release([(order.id, order.fence)])
     return False
 
 

@@ -13,7 +13,7 @@ from django.db import connection
 
 from orders import journal, observe, turns
 from orders.exchange import TradingDesk
-from orders.inflight import Sent
+from orders.inflight import InFlight, Sent
 from orders.journal import AttemptChange, Refused, Transition
 from orders.lifecycle import AttemptState, Status
 from orders.models import Order
@@ -102,14 +102,21 @@ def send(sents: Sequence[Sent], *, desk: TradingDesk) -> None:
             break  # a node in trouble may cost a time-out per call: the others wait for the next time
 
 
-def settle(sents: Sequence[Sent], *, desk: TradingDesk) -> Settled:
-    """Ask for these transactions once and write what is now known. Safe to repeat, from any number of workers."""
+def settle(sents: Sequence[Sent], *, desk: TradingDesk, held: InFlight | None = None) -> Settled:
+    """Ask for these transactions once and write what is now known. Safe to repeat, from any number of workers.
+
+    `held` forgets each that is not to be asked for again, as soon as that is written.
+    """
     settled = Settled()
     for start in range(0, len(sents), MAX_SIGNATURES_PER_CALL):
         chunk = sents[start : start + MAX_SIGNATURES_PER_CALL]
         connection.close()  # no connection is held while the chain answers
         verdicts = _ask(chunk, desk)
+        earlier = len(settled.waiting)
         _write(list(zip(chunk, verdicts, strict=True)), settled, now=desk.monotonic())
+        if held is not None:
+            waiting = {sent.held for sent in settled.waiting[earlier:]}
+            held.forget(sent.held for sent in chunk if sent.held not in waiting)
     send_again_before = desk.monotonic() - RESEND_EVERY_S
     again = [s for s in settled.waiting if s.can_land and s.sent_at <= send_again_before]
     if again:

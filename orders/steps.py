@@ -6,7 +6,7 @@ is sent here, and nothing is written.
 
 import base64
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.conf import settings
@@ -22,11 +22,17 @@ from orders.quoting import below_the_limit, choice_in_words, quotes_as_json, swa
 from orders.retries import after_failure, nothing_was_sent
 from routing.chain import Blockhash
 from routing.router import Candidate, choose, collect_all_quotes, min_amount_out
-from routing.transaction import build_swap
-from routing.venue import Quote, RoutingError, Swap, Unavailable
+from routing.transaction import SignedTransaction, build_swap
+from routing.venue import Quote, RoutingError, Swap, Unavailable, Venue
 
 Written = dict[UUID, AttemptChange]
 """What was just written of orders' current attempts, so that it need not be read."""
+
+
+class _Built(NamedTuple):
+    order: Order
+    venue: Venue
+    transaction: SignedTransaction
 
 
 def _start(orders: Sequence[Order], desk: TradingDesk, written: Written) -> list[Transition]:
@@ -99,13 +105,13 @@ def _build_all(orders: Sequence[Order], desk: TradingDesk, written: Written) -> 
             raise Unavailable("WRONG_CLUSTER", wrong)
     except RoutingError as error:
         return [give_up(order, error) for order in orders]
-    planned, owner = [], desk.signer.pubkey()
+    planned, built, owner = [], [], desk.signer.pubkey()
     for order in orders:
         try:
-            planned.append(_build(order, attempts[order.id], recent=recent, owner=owner, desk=desk))
+            built.append(_build(order, attempts[order.id], recent=recent, owner=owner, desk=desk))
         except RoutingError as error:
             planned.append(give_up(order, error))
-    return planned
+    return planned + _try_out(built, recent, desk)
 
 
 def _build(
@@ -115,7 +121,7 @@ def _build(
     recent: Blockhash,
     owner: Pubkey,
     desk: TradingDesk,
-) -> Transition:
+) -> _Built:
     venue = desk.venues.get(attempt.venue or "")
     if venue is None:
         raise Unavailable("VENUE_GONE", f"{attempt.venue} is not a venue of this engine any more")
@@ -132,11 +138,31 @@ def _build(
         signer=desk.signer,
         payer=owner,
     )
-    trouble = desk.chain.simulate(transaction.raw)
-    if trouble is not None:
-        raise Unavailable(
-            trouble, f"the simulation on {venue.label} ended with {trouble}, so nothing was sent"
-        )
+    return _Built(order, venue, transaction)
+
+
+def _try_out(built: Sequence[_Built], recent: Blockhash, desk: TradingDesk) -> list[Transition]:
+    """Simulate the transactions, all in one call; whichever would fail is not to be sent."""
+    if not built:
+        return []
+    try:
+        with turns.outside("simulations"):
+            troubles = desk.chain.simulate_many([each.transaction.raw for each in built])
+    except RoutingError as error:
+        return [give_up(each.order, error) for each in built]
+    return [
+        _submission(each, recent) if trouble is None else _refusal(each, trouble)
+        for each, trouble in zip(built, troubles, strict=True)
+    ]
+
+
+def _refusal(built: _Built, trouble: RoutingError) -> Transition:
+    ended = f"the simulation on {built.venue.label} ended with {trouble.code}"
+    return give_up(built.order, type(trouble)(trouble.code, f"{ended}, so nothing was sent"))
+
+
+def _submission(built: _Built, recent: Blockhash) -> Transition:
+    order, venue, transaction = built
     return _to(
         order,
         status=Status.SUBMITTED,

@@ -60,8 +60,11 @@ def hint(order_ids: Collection[UUID], *, after_s: float = 0.0) -> None:
 
 
 def hint_retries(retries: Sequence[Retry]) -> None:
-    """The same for orders whose next attempt is not due yet: one message, when the last of them is."""
-    hint([order_id for order_id, _ in retries], after_s=max(delay_s for _, delay_s in retries))
+    """The same for orders whose next attempt is not due yet: a message per batch, when the last of its own is."""
+    by_delay = sorted(retries, key=lambda retry: retry[1])
+    for start in range(0, len(by_delay), execution.AT_ONCE):
+        batch = by_delay[start : start + execution.AT_ONCE]
+        hint([order_id for order_id, _ in batch], after_s=batch[-1][1])
 
 
 def hint_soon(order_ids: Sequence[UUID]) -> None:

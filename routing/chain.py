@@ -91,10 +91,11 @@ class Chain(Protocol):
     def latest_blockhash(self) -> Blockhash:
         """A blockhash to build on (getLatestBlockhash, getGenesisHash)."""
 
-    def simulate(self, raw: bytes) -> str | None:
-        """The error code that the transaction would land with now, or None (simulateTransaction).
+    def simulate_many(self, raws: Sequence[bytes]) -> tuple[RoutingError | None, ...]:
+        """What would stop these transactions now, in one call (a JSON-RPC batch of simulateTransaction).
 
-        Raises `Rejected` for bytes that are not a signed transaction. Sends nothing.
+        Answers in the order given: None for what would land without an error, `Unavailable` with the code that it
+        would land with, `Rejected` for bytes that no node would take. Sends nothing.
         """
 
     def send(self, raw: bytes) -> str:

@@ -79,13 +79,10 @@ class SimulatedChain:
             slot=slot,
         )
 
-    def simulate(self, raw: bytes) -> str | None:
-        """See `Chain.simulate`. Needs no query, and foresees no fault."""
-        parsed, program, terms = self._read(raw)
+    def simulate_many(self, raws: Sequence[bytes]) -> tuple[RoutingError | None, ...]:
+        """See `Chain.simulate_many`. Needs no query, and foresees no fault."""
         slot = self._clock.slot()
-        if not self._clock.can_land(parsed.blockhash, slot=slot):
-            return "BLOCKHASH_NOT_FOUND"
-        return _pay(program, terms, slot).error
+        return tuple(self._foreseen(raw, slot) for raw in raws)
 
     def send(self, raw: bytes) -> str:
         """See `Chain.send`. One statement; with a landing delay of 0 it has landed on return."""
@@ -221,6 +218,15 @@ class SimulatedChain:
             sentence = f"no venue owns the program {parsed.instruction.program_id}"
             raise Rejected("UNKNOWN_PROGRAM", sentence)
         return parsed, program, program.decode(parsed.instruction)
+
+    def _foreseen(self, raw: bytes, slot: int) -> RoutingError | None:
+        try:
+            parsed, program, terms = self._read(raw)
+            can_land = self._clock.can_land(parsed.blockhash, slot=slot)
+            code = _pay(program, terms, slot).error if can_land else "BLOCKHASH_NOT_FOUND"
+        except Rejected as error:
+            return error
+        return Unavailable(code, f"the simulation ended with {code}") if code else None
 
     def _slot(self, at_slot: int | None) -> int:
         return self._clock.slot() if at_slot is None else at_slot

@@ -65,10 +65,10 @@ class SimulatedNode:
             )
         return self._chain.latest_blockhash(at_slot=call.slot())
 
-    def simulate(self, raw: bytes) -> str | None:
-        """See `Chain.simulate`."""
+    def simulate_many(self, raws: Sequence[bytes]) -> tuple[RoutingError | None, ...]:
+        """See `Chain.simulate_many`. One call, that fails or is slow as one."""
         self._call("simulate")
-        return self._chain.simulate(raw)
+        return self._chain.simulate_many(raws)
 
     def send(self, raw: bytes) -> str:
         """See `Chain.send`."""

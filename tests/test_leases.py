@@ -10,10 +10,12 @@ from django.utils import timezone
 
 from orders import leases
 from orders.lifecycle import Status
-from orders.models import Account, Order
+from orders.models import SOUND_CLAIMS, Account, Order
 from tests.factories import claim, move, order_at, place
 from tests.routing.lab import together
 from tests.waiting import wait_until
+
+MOST_CLAIMS = 32_767  # of a smallint
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -73,6 +75,35 @@ def test_events_restart_the_count_of_fruitless_claims(account: Account) -> None:
 
     order.refresh_from_db()
     assert order.claims == 0
+
+
+def test_a_claim_takes_one_suspect_at_the_most_the_one_due_longest(account: Account) -> None:
+    sound, hinted, oldest, other = (place(account) for _ in range(4))
+    suspects = [hinted, oldest, other]
+    Order.objects.filter(id__in=[order.id for order in suspects]).update(claims=SOUND_CLAIMS)
+    long_ago = timezone.now() - timedelta(minutes=1)
+    Order.objects.filter(id=oldest.id).update(due_at=long_ago)
+
+    claimed = [leases.claim([hinted.id], holder="a", room=10) for _ in range(4)]
+
+    assert {order.id for order in claimed[0]} == {sound.id, oldest.id}
+    assert [len(taken) for taken in claimed[1:]] == [1, 1, 0]
+
+
+def test_a_claim_without_room_takes_no_suspect_that_was_not_hinted(account: Account) -> None:
+    hinted, other = place(account), place(account)
+    Order.objects.update(claims=SOUND_CLAIMS, due_at=timezone.now() - timedelta(minutes=1))
+
+    assert [order.id for order in leases.claim([hinted.id], holder="a")] == [hinted.id]
+    assert leases.claim([hinted.id], holder="a") == []
+    assert [order.id for order in leases.claim([other.id], holder="a")] == [other.id]
+
+
+def test_the_count_of_claims_ends_where_its_column_does(account: Account) -> None:
+    order = place(account)
+    Order.objects.filter(id=order.id).update(claims=MOST_CLAIMS)
+
+    assert claim(order).claims == MOST_CLAIMS
 
 
 def test_a_claim_passes_over_what_another_process_is_taking(account: Account) -> None:

@@ -1,20 +1,21 @@
 """The pulse's own decisions: what it hints, what it executes itself, and whose leases it keeps."""
 
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
 import pytest
 from django.conf import LazySettings
 
-from orders import execution, pulse, settlement, tasks
+from orders import background, execution, leases, observe, pulse, settlement, tasks
 from orders.exchange import TradingDesk
 from orders.inflight import InFlight
+from orders.lifecycle import Status
 from orders.models import Account, Order
 from orders.pulse import Pulse
 from tests.desks import without
-from tests.factories import claim, place, sign, statuses
+from tests.factories import claim, order_at, place, sign, statuses
 from tests.routing.lab import ChainLab
 from tests.waiting import wait_until
 
@@ -48,6 +49,16 @@ def test_a_sweep_goes_on_while_there_is_more(
     alone.sweep()
 
     ends("confirmed", 25)
+
+
+def test_a_sweep_goes_on_while_there_are_suspects(account: Account, alone: Pulse) -> None:
+    for _ in range(5):
+        place(account)
+    Order.objects.update(claims=execution.SOUND_CLAIMS)
+
+    alone._execute_overdue()
+
+    ends("confirmed", 5)
 
 
 def test_a_stuck_redis_costs_one_hint_and_then_none_for_a_while(
@@ -99,3 +110,86 @@ def test_asking_that_hangs_lets_others_take_over(
     assert hanging._renewable() == [sent.held]
     now[0] += pulse.LONGEST_ASK_S + 1
     assert hanging._renewable() == []
+
+
+@pytest.fixture
+def lost(monkeypatch: pytest.MonkeyPatch) -> list[UUID]:
+    """What the renewal says to be lost."""
+    lost: list[UUID] = []
+    monkeypatch.setattr(observe, "lease_lost", lambda *, order_ids: lost.extend(order_ids))
+    return lost
+
+
+def test_an_order_that_ends_before_the_rest_of_its_batch_is_not_lost(
+    account: Account, alone: Pulse, lost: list[UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hopeless = order_at(Status.ROUTING, account, token_in="JUP", token_out="BONK")
+    leases.release([(hopeless.id, hopeless.fence)])
+    slow = place(account)
+    run = background.run
+
+    def held_up(*asked: Any, **options: Any) -> Any:
+        quotes = run(*asked, **options)
+        for _ in range(3):
+            alone.renew()
+        return quotes
+
+    monkeypatch.setattr(background, "run", held_up)
+
+    execution.execute([hopeless.id, slow.id], desk=alone._desk, held=alone._held)
+
+    assert statuses(hopeless)[-1] == "failed"
+    assert statuses(slow)[-1] == "confirmed"
+    assert lost == []
+
+
+def test_an_order_whose_fate_is_known_before_the_others_were_asked_for_is_not_lost(
+    account: Account, alone: Pulse, lost: list[UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert alone._desk
+    sents = [sign(claim(place(account)), desk=alone._desk) for _ in range(2)]
+    settlement.send(sents, desk=alone._desk)
+    alone._held.wait_for(sents)
+    monkeypatch.setattr(settlement, "MAX_SIGNATURES_PER_CALL", 1)
+    ask = alone._desk.chain.statuses
+
+    def slow(signatures: Sequence[str], **options: Any) -> Any:
+        for _ in range(3):
+            alone.renew()
+        return ask(signatures, **options)
+
+    monkeypatch.setattr(alone._desk.chain, "statuses", slow)
+
+    alone.confirm()
+
+    assert {statuses(sent.order_id)[-1] for sent in sents} == {"confirmed"}
+    assert (lost, alone._held.held()) == ([], [])
+
+
+def test_a_lease_that_somebody_else_took_is_lost_and_let_go(
+    account: Account, alone: Pulse, lost: list[UUID]
+) -> None:
+    assert alone._desk
+    taken, kept = (sign(claim(place(account)), desk=alone._desk) for _ in range(2))
+    alone._held.wait_for([taken, kept])
+    leases.release([taken.held])
+
+    for _ in range(3):
+        alone.renew()
+
+    assert lost == [taken.order_id]
+    assert alone._held.held() == [kept.held]
+
+
+def test_an_end_that_was_written_a_moment_ago_is_no_loss(
+    account: Account, alone: Pulse, lost: list[UUID]
+) -> None:
+    assert alone._desk
+    sent = sign(claim(place(account)), desk=alone._desk)
+    settlement.send([sent], desk=alone._desk)
+    alone._held.wait_for([sent])
+    settlement.settle([sent], desk=alone._desk)  # whose writer has yet to let go
+
+    alone.renew()
+
+    assert lost == []

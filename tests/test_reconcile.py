@@ -13,11 +13,12 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connection
 
-from orders import execution, inflight, intake, reconciliation
+from orders import execution, inflight, intake, quoting, reconciliation
 from orders.audit.run import audit
 from orders.exchange import TradingDesk
 from orders.models import Account, Order
 from orders.reconciliation import Reconciled
+from routing.tokens import SOL, USDC
 from routing.venue import Unavailable
 from tests.desks import behind
 from tests.factories import place, statuses
@@ -95,7 +96,7 @@ def test_an_order_that_was_being_built_is_adopted_from_there(
 ) -> None:
     order = place(account)
     with pytest.MonkeyPatch.context() as crash:
-        crash.setattr(desk.chain, "simulate", lambda raw: 1 / 0)
+        crash.setattr(desk.chain, "simulate_many", lambda raws: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             execution.execute([order.id], desk=desk)
     assert statuses(order)[-1] == "building"
@@ -154,6 +155,23 @@ def test_what_the_backup_knows_to_be_sent_is_settled_by_its_signature(
 
     assert (done.ok, done.settled, done.adopted) == (True, [order.id], [])
     assert statuses(order)[-1] == "confirmed"
+
+
+def test_what_cannot_be_read_is_in_doubt_and_not_settled(
+    account: Account, desk: TradingDesk, lab: ChainLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost_answer, node = behind(desk)
+    node.is_down = True
+    order = place(account, token_out="BONK")
+    execution.execute([order.id], desk=lost_answer)
+    inflight.here.forget(inflight.here.held())
+    Order.objects.update(due_at=order.created_at)
+    monkeypatch.setattr(quoting, "TOKENS", {"SOL": SOL, "USDC": USDC})
+
+    done = reconcile(desk, lab)
+
+    assert (done.ok, done.settled, done.in_doubt) == (False, [], [order.id])
+    assert statuses(order)[-1] == "submitted"
 
 
 def test_a_final_order_that_the_chain_contradicts_is_told_and_left_alone(

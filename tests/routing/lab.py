@@ -159,6 +159,12 @@ def receipt(chain: SimulatedChain | SimulatedNode, signature: str) -> LandedTran
     return landed
 
 
+def foreseen(chain: SimulatedChain | SimulatedNode, raw: bytes) -> str | None:
+    """The code with which the transaction would end now."""
+    (trouble,) = chain.simulate_many([raw])
+    return trouble.code if trouble else None
+
+
 def rows(lab: ChainLab) -> int:
     with psycopg.connect(lab.conninfo) as connection:
         row = connection.execute("SELECT count(*) FROM simulated_chain.transactions").fetchone()

@@ -11,6 +11,7 @@ from tests.routing.lab import (
     STARTED_AT_S,
     ChainLab,
     ManualClock,
+    foreseen,
     receipt,
     rows,
     status,
@@ -60,7 +61,7 @@ def test_without_delay_a_swap_has_landed_when_send_returns(lab: ChainLab) -> Non
     chain = lab.open()
     sent = lab.swap_transaction(chain, "order:1", min_amount_out_base=5)
 
-    assert chain.simulate(sent.raw) is None
+    assert foreseen(chain, sent.raw) is None
     assert chain.send(sent.raw) == sent.signature
 
     slot = chain.head().slot
@@ -115,8 +116,8 @@ def test_below_its_minimum_a_swap_fails_on_chain_and_pays_nothing(lab: ChainLab)
     for transaction in (exact, greedy):
         chain.send(transaction.raw)
 
-    assert chain.simulate(exact.raw) is None
-    assert chain.simulate(greedy.raw) == "SLIPPAGE_EXCEEDED"
+    assert foreseen(chain, exact.raw) is None
+    assert foreseen(chain, greedy.raw) == "SLIPPAGE_EXCEEDED"
     assert receipt(chain, exact.signature).amount_out_base == fair_base
     failed = receipt(chain, greedy.signature)
     assert (failed.error, failed.amount_out_base, failed.fee_lamports) == (
@@ -138,7 +139,7 @@ def test_a_swap_is_taken_up_to_its_last_valid_height(
 
     lab.clock.pass_slots(late_slots)
 
-    assert chain.simulate(sent.raw) == (None if lands else "BLOCKHASH_NOT_FOUND")
+    assert foreseen(chain, sent.raw) == (None if lands else "BLOCKHASH_NOT_FOUND")
     assert chain.send(sent.raw) == sent.signature
     assert (status(chain, sent.signature) is not None) == lands
 
@@ -171,7 +172,7 @@ def test_a_blockhash_of_another_chain_never_lands(lab: ChainLab) -> None:
 
     chain.send(sent.raw)
 
-    assert chain.simulate(sent.raw) == "BLOCKHASH_NOT_FOUND"
+    assert foreseen(chain, sent.raw) == "BLOCKHASH_NOT_FOUND"
     assert status(chain, sent.signature, history=True) is None
 
 
@@ -191,10 +192,23 @@ def test_bytes_that_no_node_would_take_are_rejected(lab: ChainLab) -> None:
         (forged, "BAD_SIGNATURE"),
         (foreign.raw, "UNKNOWN_PROGRAM"),
     ]:
-        for call in (chain.simulate, chain.send):
-            with pytest.raises(Rejected) as refusal:
-                call(raw)
-            assert refusal.value.code == code
+        with pytest.raises(Rejected) as refusal:
+            chain.send(raw)
+        assert refusal.value.code == code
+        (trouble,) = chain.simulate_many([raw])
+        assert isinstance(trouble, Rejected)
+        assert trouble.code == code
+    assert rows(lab) == 0
+
+
+def test_several_are_simulated_in_one_call_and_each_has_its_answer(lab: ChainLab) -> None:
+    chain = lab.open()
+    good = lab.swap_transaction(chain, "good")
+    greedy = lab.swap_transaction(chain, "greedy", min_amount_out_base=10**15)
+
+    answers = chain.simulate_many([good.raw, b"no transaction", greedy.raw])
+
+    assert [type(answer) for answer in answers] == [type(None), Rejected, Unavailable]
     assert rows(lab) == 0
 
 

@@ -122,7 +122,7 @@ def test_sending_is_one_statement_and_so_is_asking(
     calls: list[tuple[Callable[[], object], int]] = [
         (chain.latest_blockhash, 0),
         (chain.head, 0),
-        (lambda: chain.simulate(sent.raw), 0),
+        (lambda: chain.simulate_many([sent.raw]), 0),
         (lambda: chain.send(sent.raw), 1),
         (lambda: chain.statuses([sent.signature]), 1),
         (lambda: chain.transactions([sent.signature]), 1),
@@ -164,7 +164,7 @@ def test_without_its_database_reads_are_unavailable_and_sends_of_unknown_fate(
         chain.head,
         lambda: chain.statuses(["x"]),
         lambda: chain.transactions(["x"]),
-        lambda: chain.simulate(sent.raw),
+        lambda: chain.simulate_many([sent.raw]),
     ]
     for read in reads:
         with pytest.raises(Unavailable) as error:

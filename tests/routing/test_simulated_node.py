@@ -90,7 +90,7 @@ def test_slippage_strikes_on_chain_where_no_simulation_foresees_it(lab: ChainLab
     node = bad(lab, slippage=1)
     sent = lab.swap_transaction(node, "order:1")
 
-    assert node.simulate(sent.raw) is None
+    assert node.simulate_many([sent.raw]) == (None,)
     node.send(sent.raw)
 
     assert receipt(node, sent.signature).error == "SLIPPAGE_EXCEEDED"
@@ -186,7 +186,7 @@ def test_a_call_that_fails_is_unavailable_and_a_send_unknown(lab: ChainLab, faul
         node.latest_blockhash,
         lambda: node.statuses([sent.signature]),
         lambda: node.transactions([sent.signature]),
-        lambda: node.simulate(sent.raw),
+        lambda: node.simulate_many([sent.raw]),
         lambda: node.history(str(lab.signer.pubkey())),
     ]
 
