@@ -50,8 +50,12 @@ def place_order(new: NewOrder) -> Placed:
 
     Raises IdempotencyConflict, and journal.OutcomeUnknown when the order may have been accepted all the same.
     """
-    # Inside a caller's transaction it can't share another thread's statement.
-    answer = _accept([new])[0] if connection.in_atomic_block else _accept_with_others(new)
+    if connection.in_atomic_block:  # a caller's transaction can't share another thread's statement
+        (answer,) = _accept([new])
+    else:
+        # Who waits holds no connection: the one who works for all may need it.
+        connection.close()
+        answer = _accept_with_others(new)
     answer = answer or _placed_before(new, _earlier([new]))
     if isinstance(answer, Exception):
         raise answer

@@ -1,15 +1,23 @@
 """Placing many orders at once: each for itself, in one statement."""
 
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
 import pytest
 from django.db import connection
 from django.db.utils import IntegrityError
 from django.test.utils import CaptureQueriesContext
 
+from config.postgres.patience import ANSWER_WITHIN_S, answering_within
 from orders import intake
+from orders.gathering import Gathering
 from orders.intake import IdempotencyConflict, Placed
+from orders.journal import NewOrder
 from orders.models import Account, Order
 from tests.factories import new_order, place, statuses
 from tests.refusing import refused_by_the_database
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -78,3 +86,70 @@ def test_no_orders_ask_nothing_of_the_database(account: Account) -> None:
         assert intake.place_orders([]) == []
 
     assert len(asked) == 0
+
+
+# --- callers that share a round ---------------------------------------------------------------------------------------
+
+
+class Crowd:
+    """Callers in threads of their own. While `gate` is shut, a round doesn't begin."""
+
+    def __init__(self, threads: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.gate = threading.Event()
+        self._threads = threads
+        self._rounds = 0
+        self._work = intake._accept_with_others._work
+        self._gathering = Gathering(self._gated, most=intake.MOST_TOGETHER)
+        monkeypatch.setattr(intake, "_accept_with_others", self._gathering)
+
+    def _gated(self, orders: Sequence[NewOrder]) -> Sequence[object]:
+        self._rounds += 1
+        self.gate.wait(10)
+        return self._work(orders)
+
+    def comes(
+        self, account: Account, *, within_s: float = ANSWER_WITHIN_S, has_asked: bool = False
+    ) -> "Future[Placed]":
+        """One more, who begins the first round or waits behind it."""
+        waiting = len(self._gathering._calls) if self._rounds else -1
+        call = self._threads.submit(self._place, account, within_s, has_asked)
+        wait_until(lambda: self._rounds and len(self._gathering._calls) > waiting, what="a caller")
+        return call
+
+    def _place(self, account: Account, within_s: float, has_asked: bool) -> Placed:
+        try:
+            with answering_within(within_s):
+                if has_asked:
+                    Account.objects.get(pk=account.pk)
+                return intake.place_order(new_order(account))
+        finally:
+            connection.close()
+
+
+@pytest.fixture
+def crowd(monkeypatch: pytest.MonkeyPatch) -> Iterator[Crowd]:
+    with ThreadPoolExecutor(20) as threads:
+        crowd = Crowd(threads, monkeypatch)
+        yield crowd
+        crowd.gate.set()
+
+
+@pytest.fixture
+def of_two_connections() -> Iterator[None]:
+    pool = connection.pool
+    connection.close()
+    most = pool.max_size
+    pool.resize(1, 2)
+    yield
+    pool.resize(1, most)
+
+
+def test_those_who_wait_hold_no_connection_that_the_one_at_work_needs(
+    account: Account, crowd: Crowd, of_two_connections: None
+) -> None:
+    calls = [crowd.comes(account)]
+    calls += [crowd.comes(account, has_asked=has_asked) for has_asked in (False, True, True)]
+
+    crowd.gate.set()
+
+    assert all(isinstance(call.result(ANSWER_WITHIN_S), Placed) for call in calls)
