@@ -5,6 +5,7 @@ So a lone call costs no time, and a crowd shares a statement and a commit.
 """
 
 import asyncio
+import math
 import threading
 import time
 from collections import deque
@@ -16,7 +17,11 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-@dataclass(slots=True)
+class TurnMissed(Exception):
+    """Too many, or too slow ones, came before: the call was not carried out, and won't be."""
+
+
+@dataclass(slots=True, eq=False)
 class _Call(Generic[Item, Result]):
     item: Item
     woken: threading.Event = field(default_factory=threading.Event)
@@ -36,19 +41,32 @@ class Gathering(Generic[Item, Result]):
         self._calls: deque[_Call[Item, Result]] = deque()
         self._is_busy = False
 
-    def __call__(self, item: Item) -> Result:
-        """The item's result. Raises its exception, or what `work` raised for all of its round."""
+    def __call__(self, item: Item, *, turn_within_s: float = math.inf) -> Result:
+        """The item's result. Raises its exception, or what `work` raised for all of its round.
+
+        Raises TurnMissed unless a round begins with it in time.
+        """
         call: _Call[Item, Result] = _Call(item)
         with self._lock:
             self._calls.append(call)
             comes_first, self._is_busy = not self._is_busy, True
         if not comes_first:
-            call.woken.wait()  # by the answer, or because the next round is ours to do
+            self._wait(call, turn_within_s)
         if not call.is_answered:
             self._do_a_round()
         if isinstance(call.answer, BaseException):
             raise call.answer
         return call.answer  # type: ignore[return-value]  # answered by now, with a result
+
+    def _wait(self, call: _Call[Item, Result], turn_within_s: float) -> None:
+        """For the answer, or until the next round is ours to do."""
+        if call.woken.wait(min(turn_within_s, threading.TIMEOUT_MAX)):
+            return
+        with self._lock:
+            if call in self._calls and not call.woken.is_set():
+                self._calls.remove(call)
+                raise TurnMissed
+        call.woken.wait()  # its round is under way
 
     def _do_a_round(self) -> None:
         """For the caller, whose call is the oldest, and for those that wait behind it."""
@@ -62,9 +80,8 @@ class Gathering(Generic[Item, Result]):
             answers = [error] * size
         with self._lock:
             self._is_busy = bool(self._calls)
-            next_one = self._calls[0] if self._calls else None
-        if next_one is not None:
-            next_one.woken.set()
+            if self._calls:
+                self._calls[0].woken.set()  # from here on it can't miss its turn
         for call, answer in zip(calls, answers, strict=True):
             call.answer, call.is_answered = answer, True
             call.woken.set()

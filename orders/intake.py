@@ -7,10 +7,11 @@ from decimal import Decimal
 from uuid import UUID
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import Error, InterfaceError, OperationalError, connection, transaction
 
+from config.postgres.patience import ANSWER_WITHIN_S, answering_within, time_left_s
 from orders import journal, leases, tasks
-from orders.gathering import Gathering
+from orders.gathering import Gathering, TurnMissed
 from orders.journal import AttemptChange, NewOrder, OutcomeUnknown, Refused, Transition
 from orders.lifecycle import UNSENT, AttemptState, Status
 from orders.models import Order
@@ -23,6 +24,7 @@ MOST_TOGETHER = 100
 A_CROWD = 8
 A_GOOD_QUEUE_S = 0.1
 LONGEST_PAUSE_S = 0.1
+DATABASE_AWAY = (OperationalError, InterfaceError)
 
 
 class IdempotencyConflict(Exception):
@@ -50,12 +52,23 @@ def place_order(new: NewOrder) -> Placed:
 
     Raises IdempotencyConflict, and journal.OutcomeUnknown when the order may have been accepted all the same.
     """
-    # Inside a caller's transaction it can't share another thread's statement.
-    answer = _accept([new])[0] if connection.in_atomic_block else _accept_with_others(new)
-    answer = answer or _placed_before(new, _earlier([new]))
+    if connection.in_atomic_block:  # a caller's transaction can't share another thread's statement
+        (answer,) = _place([new])
+    else:
+        answer = _place_with_others(new)
     if isinstance(answer, Exception):
         raise answer
     return answer
+
+
+def _place_with_others(new: NewOrder) -> Placed | Exception:
+    """Whose turn doesn't come within its own time is refused: an answer takes that and a round's, no longer."""
+    # Who waits holds no connection: the one who works for all may need it.
+    connection.close()
+    try:
+        return _together(new, turn_within_s=time_left_s())
+    except TurnMissed as error:
+        raise OperationalError("Storing the orders before this one took too long.") from error
 
 
 def place_orders(orders: Sequence[NewOrder]) -> list[Placed | Exception]:
@@ -64,12 +77,30 @@ def place_orders(orders: Sequence[NewOrder]) -> list[Placed | Exception]:
     Of two orders with the same `client_order_id` the second is a repetition of the first. Raises OutcomeUnknown when
     orders may have been accepted all the same; after any other OperationalError or InterfaceError none was.
     """
+    answers = _place(orders)
+    for answer in answers:
+        if isinstance(answer, DATABASE_AWAY):  # behind the commit of all the others
+            raise OutcomeUnknown(str(answer)) from answer
+    return answers
+
+
+def _place_together(orders: Sequence[NewOrder]) -> list[Placed | Exception]:
+    """A round for its callers. It has a time of its own: with what is left of the oldest's, all would fail."""
+    with answering_within(ANSWER_WITHIN_S):
+        return _place(orders)
+
+
+_together = Gathering(_place_together, most=MOST_TOGETHER)
+
+
+def _place(orders: Sequence[NewOrder]) -> list[Placed | Exception]:
+    """Placed, or why not: one of DATABASE_AWAY for a repetition whose earlier order could not be looked for."""
     answers = _accept(orders)
     repeated = [new for new, answer in zip(orders, answers, strict=True) if answer is None]
     try:
         earlier = _earlier(repeated)
-    except (OperationalError, InterfaceError) as error:  # behind the commit of all the others
-        raise OutcomeUnknown(str(error)) from error
+    except DATABASE_AWAY as error:
+        return [answer or error for answer in answers]
     return [
         answer or _placed_before(new, earlier) for new, answer in zip(orders, answers, strict=True)
     ]
@@ -77,8 +108,8 @@ def place_orders(orders: Sequence[NewOrder]) -> list[Placed | Exception]:
 
 def _accept(orders: Sequence[NewOrder]) -> list[Placed | Exception | None]:
     """Placed, or why not; None where the `client_order_id` was used before."""
-    if len(orders) >= A_CROWD:
-        time.sleep(min(LONGEST_PAUSE_S, max(0.0, leases.behind_s() - A_GOOD_QUEUE_S)))
+    if len(orders) >= A_CROWD and not connection.in_atomic_block:
+        _let_the_workers_follow()
     answers = journal.accept(orders)
     tasks.hint_soon([answer.order_id for answer in answers if isinstance(answer, Event)])
     return [_answered(new, answer) for new, answer in zip(orders, answers, strict=True)]
@@ -93,7 +124,16 @@ def _answered(new: NewOrder, answer: journal.Outcome) -> Placed | Exception | No
     return None
 
 
-_accept_with_others = Gathering(_accept, most=MOST_TOGETHER)
+def _let_the_workers_follow() -> None:
+    """A courtesy: it costs nobody an order, whatever goes wrong with it."""
+    try:
+        behind_s = leases.behind_s(within_s=LONGEST_PAUSE_S)
+    except Error:
+        connection.close()  # what it may have broken is not what orders are stored on
+        return
+    # Half of the time that is left is for storing.
+    longest_s = max(0.0, min(LONGEST_PAUSE_S, time_left_s() / 2))
+    time.sleep(min(longest_s, max(0.0, behind_s - A_GOOD_QUEUE_S)))
 
 
 # By account and `client_order_id`.

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import DEFAULT_DB_ALIAS
+from django.db import DEFAULT_DB_ALIAS, connection
 
 from config.postgres.prepared import fetch_prepared
 from orders.models import SOUND_CLAIMS, Order
@@ -104,9 +104,16 @@ def overdue(*, for_s: float, most: int) -> int:
     return int(count)
 
 
-def behind_s() -> float:
-    """How long the order that is due longest has been waiting for somebody to take it; 0 if none is."""
-    ((seconds,),) = fetch_prepared(BEHIND)
+def behind_s(*, within_s: float) -> float:
+    """How long the order that is due longest has been waiting for somebody to take it; 0 if none is.
+
+    Outside a transaction only. Raises OperationalError when PostgreSQL has no answer in time.
+    """
+    with connection.cursor() as cursor:
+        # One message, and so one transaction: the limit ends with it, and the connection outlives the limit.
+        cursor.execute(f"SET LOCAL statement_timeout = {int(within_s * 1000)}; {BEHIND}")
+        cursor.nextset()
+        (seconds,) = cursor.fetchone()
     return max(0.0, float(seconds or 0.0))
 
 

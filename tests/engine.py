@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from django.db import connection
@@ -76,10 +77,12 @@ class WebServer(Process):
     """Daphne with REST and the sockets, on a free port."""
 
     module = "config.web"
+    options: Sequence[str] = ()
 
     def __init__(self, **env: str) -> None:
         self.port = free_port()
-        super().__init__([self.module, "--port", str(self.port)], environment(**env))
+        command = [self.module, "--port", str(self.port), *self.options]
+        super().__init__(command, environment(**env))
         wait_until(self._answers, timeout_s=30, what=self.module)
 
     def _answers(self) -> bool:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from orders.gathering import AsyncGathering, Gathering
+from orders.gathering import AsyncGathering, Gathering, TurnMissed
 from tests.waiting import wait_until
 
 
@@ -86,6 +86,49 @@ def test_a_round_that_fails_fails_for_those_in_it_and_the_next_goes_on() -> None
     ]
     assert futures[2].result() == 10
     assert together(7) == 14
+
+
+def test_who_waits_too_long_for_its_turn_leaves_and_the_others_go_on() -> None:
+    work = Doubling()
+    together = Gathering(work, most=10)
+    work.gate.clear()
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(together, 0)
+        wait_until(lambda: work.rounds, what="the first round")
+        leaves = pool.submit(together, 1, turn_within_s=0.1)
+        wait_until(lambda: len(together._calls) == 1, what="a waiting call")
+        stays = pool.submit(together, 2, turn_within_s=10)
+        wait_until(lambda: len(together._calls) == 2, what="another")
+
+        with pytest.raises(TurnMissed):
+            leaves.result(10)
+        work.gate.set()
+
+        assert (first.result(10), stays.result(10)) == (0, 4)
+    assert work.rounds == [[0], [2]]
+    assert together(3) == 6
+
+
+def test_whose_round_has_begun_gets_its_answer_however_late() -> None:
+    work = Doubling()
+    together = Gathering(work, most=10)
+    with ThreadPoolExecutor(3) as pool:
+        work.gate.clear()
+        pool.submit(together, 0)
+        wait_until(lambda: work.rounds, what="the first round")
+        leads = pool.submit(together, 1)
+        wait_until(lambda: len(together._calls) == 1, what="a waiting call")
+        late = pool.submit(together, 2, turn_within_s=0.5)
+        wait_until(lambda: len(together._calls) == 2, what="another")
+        first_gate, work.gate = work.gate, threading.Event()
+        first_gate.set()
+        wait_until(lambda: len(work.rounds) == 2, what="the second round")
+
+        with pytest.raises(TimeoutError):
+            late.result(0.6)  # longer than it would have waited for its turn
+        work.gate.set()
+
+        assert (leads.result(10), late.result(10)) == (2, 4)
 
 
 class AsyncDoubling(Doubling):

@@ -1,5 +1,6 @@
 """Cancelling against execution: whoever is first, the order ends once and swaps at most once."""
 
+import math
 import time
 from collections import Counter
 from functools import partial
@@ -45,23 +46,27 @@ def test_a_cancel_that_races_execution_never_yields_both_in_a_thousand_races(
 
 
 @pytest.mark.parametrize(
-    ("orders", "behind_s", "waits_s"),
+    ("orders", "behind_s", "left_s", "waits_s"),
     [
-        (intake.A_CROWD, 0.05, 0.0),
-        (intake.A_CROWD, 0.15, 0.05),
-        (intake.A_CROWD, 60.0, intake.LONGEST_PAUSE_S),
-        (intake.A_CROWD - 1, 60.0, None),
+        (intake.A_CROWD, 0.05, math.inf, 0.0),
+        (intake.A_CROWD, 0.15, math.inf, 0.05),
+        (intake.A_CROWD, 60.0, math.inf, intake.LONGEST_PAUSE_S),
+        (intake.A_CROWD, 60.0, 0.1, 0.05),
+        (intake.A_CROWD, 60.0, -0.1, 0.0),
+        (intake.A_CROWD - 1, 60.0, math.inf, None),
     ],
 )
 def test_a_crowd_waits_for_what_the_workers_are_behind_and_a_lone_order_never(
     account: Account,
     orders: int,
     behind_s: float,
+    left_s: float,
     waits_s: float | None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     waited: list[float] = []
-    monkeypatch.setattr(intake.leases, "behind_s", lambda: behind_s)
+    monkeypatch.setattr(intake.leases, "behind_s", lambda within_s: behind_s)
+    monkeypatch.setattr(intake, "time_left_s", lambda: left_s)
     monkeypatch.setattr(intake.time, "sleep", waited.append)
 
     intake._accept([new_order(account) for _ in range(orders)])

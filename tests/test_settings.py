@@ -6,6 +6,9 @@ import sys
 
 import pytest
 
+from config.stack.engine_processes import web_processes
+from tests.compose import SECRETS, load_compose
+
 
 @pytest.mark.parametrize(
     ("variable", "value"),
@@ -56,6 +59,23 @@ def test_a_usable_value_is_understood(
     process = run_settings(expression, **without_chain, **{variable: value})
 
     assert process.stdout.strip() == result, process.stderr
+
+
+@pytest.mark.parametrize("chosen", [{}, {"WEB_THREADS": "50"}], ids=["by default", "chosen"])
+@pytest.mark.parametrize("where", ["stack", "compose"])
+def test_rests_threads_have_a_connection_each(where: str, chosen: dict[str, str]) -> None:
+    if where == "stack":
+        command = web_processes(env=chosen, port=1, stream_port=2)[0].command
+        argv, env = list(command.argv), command.env
+    else:
+        web = load_compose(SECRETS | chosen)["services"]["web"]
+        argv, env = web["command"], web["environment"]
+    threads = int(argv[argv.index("--blocking-threads") + 1])
+
+    process = run_settings("DB_POOL_SIZE", **env)
+
+    assert threads == int(chosen.get("WEB_THREADS", 32))
+    assert threads <= int(process.stdout), process.stderr
 
 
 def run_settings(expression: str = "''", **env: str) -> "subprocess.CompletedProcess[str]":

@@ -117,3 +117,10 @@ def test_a_taken_port_for_the_sockets_is_told_in_a_sentence(reachable_dir: Path)
     assert sentence == (
         f"Port {port} is taken: stop the program that uses it, or set STREAM_PORT to another number."
     )
+
+
+def test_one_port_for_two_is_told_in_a_sentence(reachable_dir: Path) -> None:
+    env = up_environment(reachable_dir, WEB="split", PORT="8001")
+    del env["STREAM_PORT"]
+    sentence = refuse(env)
+    assert sentence == "PORT and STREAM_PORT are both 8001: set one of them to another number."

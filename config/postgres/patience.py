@@ -4,6 +4,7 @@ libpq waits for ever for a server that keeps its connections and says nothing: o
 went dark. The kernel still acknowledges, so no TCP time-out ends that wait. Here every wait has a limit.
 """
 
+import math
 import select
 import threading
 import time
@@ -62,6 +63,12 @@ def answering_within(seconds: float) -> Iterator[None]:
         yield
     finally:
         _answer_by.reset(token)
+
+
+def time_left_s() -> float:
+    """What remains of that; infinite where nobody said how long."""
+    answer_by = _answer_by.get()
+    return math.inf if answer_by is None else answer_by - time.monotonic()
 
 
 def _give_up_at(*, since: float, limit_s: float) -> float:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
 from types import TracebackType
 
@@ -112,8 +113,9 @@ class Stack:
 
     def _start(self) -> Ready:
         self._open_data_dir()
-        port, flower_port = self._choose_port("PORT"), self._choose_port("FLOWER_PORT")
-        stream_port = self._choose_port("STREAM_PORT") if is_split() else None
+        ports = self._choose_ports()
+        port, flower_port = ports["PORT"], ports["FLOWER_PORT"]
+        stream_port = ports.get("STREAM_PORT")
         ws_url = f"ws://127.0.0.1:{stream_port or port}"
         reach_named_servers()
         servers = self._start_servers()
@@ -187,18 +189,31 @@ class Stack:
         self._to_undo.callback(self._supervisor.stop)
         self._to_undo.callback(self.ready_path.unlink, missing_ok=True)
 
-    def _choose_port(self, variable: str) -> int:
+    def _choose_ports(self) -> dict[str, int]:
+        """The port of each variable that counts. Raises StackError."""
+        variables = tuple(DEFAULT_PORTS) if is_split() else ("PORT", "FLOWER_PORT")
+        asked = {variable: self._asked_port(variable) for variable in variables}
+        for (one, port), (other, its_port) in combinations(asked.items(), 2):
+            if port == its_port != 0:
+                raise StackError(
+                    f"{one} and {other} are both {port}: set one of them to another number."
+                )
+        for variable, port in asked.items():
+            if port and not port_is_free(port):
+                raise StackError(
+                    f"Port {port} is taken: stop the program that uses it, or set {variable} to "
+                    "another number."
+                )
+        return {variable: port or free_port() for variable, port in asked.items()}
+
+    def _asked_port(self, variable: str) -> int:
+        """0: any free one."""
         asked = self._asked_ports[variable]
         if asked == 0:
-            return free_port()
+            return 0
         text = str(asked or os.environ.get(variable) or DEFAULT_PORTS[variable])
         if not (text.isdigit() and 0 < int(text) < 65536):
             raise StackError(f"{variable} must be a number from 1 to 65535, not {text!r}.")
-        if not port_is_free(int(text)):
-            raise StackError(
-                f"Port {text} is taken: stop the program that uses it, or set {variable} to "
-                "another number."
-            )
         return int(text)
 
     def _start_servers(self) -> Servers:

@@ -97,7 +97,10 @@ def web_processes(
     )
     return [
         EngineProcess(
-            name="web", command=python(*rest, env=env), is_ready=lambda: web_is_ready(port)
+            name="web",
+            # Told to the settings too: each thread may need a connection.
+            command=python(*rest, env={**env, "WEB_THREADS": threads}),
+            is_ready=lambda: web_is_ready(port),
         ),
         EngineProcess(
             name="stream",

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import psutil
@@ -11,7 +12,7 @@ from websockets.asyncio.client import connect
 from orders.exchange import TradingDesk
 from orders.lifecycle import Status
 from orders.models import Account, Order
-from tests.engine import WebServer
+from tests.engine import StreamServer, WebServer
 from tests.factories import move, order_at, place
 from tests.stream.client import Socket, execute, later
 from tests.waiting import wait_until
@@ -95,20 +96,72 @@ async def test_a_reader_that_never_reads_again_keeps_no_connection(
 ) -> None:
     order = await later(lambda: place(account))
     with open_and_stop_reading(web, api_key) as slow:
-        here = slow.getsockname()
-
-        def is_kept() -> bool:
-            connections = psutil.Process(web.process.pid).net_connections("tcp4")
-            return any(connection.raddr == here for connection in connections)
-
-        await later(lambda: wait_until(is_kept))
+        await later(lambda: wait_until(lambda: is_kept(web, slow)))
         for _ in range(100):
             await later(
                 lambda: move(
                     Order.objects.get(id=order.id), Status.ROUTING, details={"quotes": "x" * 60_000}
                 )
             )
-        await later(lambda: wait_until(lambda: not is_kept(), timeout_s=20))
+        await later(lambda: wait_until(lambda: not is_kept(web, slow), timeout_s=20))
+
+
+def is_kept(web: WebServer, reader: socket.socket) -> bool:
+    """Whether the server still has its end of the connection."""
+    here = reader.getsockname()
+    connections = psutil.Process(web.process.pid).net_connections("tcp4")
+    return any(connection.raddr == here for connection in connections)
+
+
+class ImpatientServer(StreamServer):
+    """Uvicorn, with a close time-out of half a second."""
+
+    def __init__(self, *, ping_s: float) -> None:
+        self.options = ["--ping-s", str(ping_s)]
+        super().__init__()
+
+    module = "tests.impatient_sockets"
+
+
+CLOSE = b"\x88\x82" + bytes(4) + b"\x03\xe8"  # masked with zeros; 1000
+NO_FRAME = b"\xff" * 16
+
+
+@pytest.mark.parametrize(
+    ("last_act", "ping_s"),
+    [
+        (lambda reader: reader.sendall(CLOSE), 60),
+        (lambda reader: reader.sendall(NO_FRAME), 60),
+        (lambda reader: reader.shutdown(socket.SHUT_WR), 60),
+        (lambda reader: None, 0.5),
+    ],
+    ids=["closes", "breaks the protocol", "sends no more", "answers no ping"],
+)
+async def test_a_reader_that_stopped_keeps_no_connection_whoever_closes_it(
+    last_act: Callable[[socket.socket], None], ping_s: float, account: Account, api_key: str
+) -> None:
+    """It leaves less unread than it may, and more than the kernel takes from the server."""
+    web = await later(lambda: ImpatientServer(ping_s=ping_s))
+    try:
+        order = await later(lambda: place(account))
+        with open_and_stop_reading(web, api_key) as reader:
+            await later(lambda: wait_until(lambda: b"order.snapshot" in reader.recv(4096)))
+            for _ in range(3):
+                await later(
+                    lambda: move(
+                        Order.objects.get(id=order.id),
+                        Status.ROUTING,
+                        details={"quotes": "x" * 60_000},
+                    )
+                )
+            await later(lambda: wait_until(lambda: b"xxxx" in reader.recv(1024)))
+            assert await later(lambda: is_kept(web, reader))
+
+            last_act(reader)
+
+            await later(lambda: wait_until(lambda: not is_kept(web, reader), timeout_s=4))
+    finally:
+        await later(web.stop)
 
 
 PING = b"\x89\xfd" + bytes(4) + bytes(125)  # masked with zeros
