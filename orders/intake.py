@@ -19,8 +19,8 @@ from orders.stream import Event
 
 # Requests that share a statement and a commit, when so many come at once.
 MOST_TOGETHER = 100
-# A crowd is accepted no faster than the workers follow: it waits for what they are behind beyond a queue that makes
-# good batches. Orders that pile up behind `201` would wait longer, and their intake takes the workers' time.
+# A crowd is answered no sooner than the workers follow: it waits for what they are behind beyond a queue that makes good
+# batches. Orders that pile up behind `201` would wait longer, and their intake takes the workers' time.
 A_CROWD = 8
 A_GOOD_QUEUE_S = 0.1
 LONGEST_PAUSE_S = 0.1
@@ -108,10 +108,10 @@ def _place(orders: Sequence[NewOrder]) -> list[Placed | Exception]:
 
 def _accept(orders: Sequence[NewOrder]) -> list[Placed | Exception | None]:
     """Placed, or why not; None where the `client_order_id` was used before."""
-    if len(orders) >= A_CROWD and not connection.in_atomic_block:
-        _let_the_workers_follow()
     answers = journal.accept(orders)
     tasks.hint_soon([answer.order_id for answer in answers if isinstance(answer, Event)])
+    if len(orders) >= A_CROWD and not connection.in_atomic_block:
+        _let_the_workers_follow()
     return [_answered(new, answer) for new, answer in zip(orders, answers, strict=True)]
 
 
@@ -125,13 +125,13 @@ def _answered(new: NewOrder, answer: journal.Outcome) -> Placed | Exception | No
 
 
 def _let_the_workers_follow() -> None:
-    """A courtesy: it costs nobody an order, whatever goes wrong with it."""
+    """A courtesy: the orders are stored, and it costs nobody one, whatever goes wrong with it."""
     try:
         behind_s = leases.behind_s(within_s=LONGEST_PAUSE_S)
     except Error:
         connection.close()  # what it may have broken is not what orders are stored on
         return
-    # Half of the time that is left is for storing.
+    tasks.workers_are_behind(behind_s)
     longest_s = max(0.0, min(LONGEST_PAUSE_S, time_left_s() / 2))
     time.sleep(min(longest_s, max(0.0, behind_s - A_GOOD_QUEUE_S)))
 

@@ -25,7 +25,8 @@ from orders.retries import BACK_OFF_S, MAX_ATTEMPTS, Retry
 
 BROKER_AWAY = (KombuError, OperationalError, OSError)
 PAUSE_AFTER_FAILURE_S = 1.0
-GATHER_S = 0.01
+# How long hints are gathered into one message. Workers that are behind look for themselves before they rest.
+GATHER_S, GATHER_BEHIND_S = 0.01, 0.05
 
 
 class RetryDue(Exception):
@@ -44,7 +45,11 @@ def execute_orders(self: Any, order_ids: list[str]) -> None:
     if settings.EXECUTION == "halted":
         return
     hinted = [UUID(order_id) for order_id in order_ids]
-    retries = execution.execute(hinted, room=max(0, execution.AT_ONCE - len(hinted))).retries
+    done = execution.execute(hinted, room=max(0, execution.AT_ONCE - len(hinted)))
+    retries = done.retries
+    while done.claimed:  # what came meanwhile needs no hint
+        done = execution.execute([], room=execution.AT_ONCE)
+        retries += done.retries
     mine = set(hinted) if self.request.retries < self.max_retries else set()
     others = [retry for retry in retries if retry[0] not in mine]
     if others:
@@ -73,6 +78,15 @@ def hint_soon(order_ids: Sequence[UUID]) -> None:
         _hints().put(order_id)
 
 
+def workers_are_behind(seconds: float) -> None:
+    """How long the order that is due longest has been waiting, as somebody has just found."""
+    global _gather_s
+    _gather_s = min(max(GATHER_S, seconds), GATHER_BEHIND_S)
+
+
+_gather_s = GATHER_S
+
+
 @cache
 def _hints() -> "queue.SimpleQueue[UUID]":
     hints: queue.SimpleQueue[UUID] = queue.SimpleQueue()
@@ -85,7 +99,7 @@ def _pass_on(hints: "queue.SimpleQueue[UUID]") -> None:
     while True:
         order_ids = [hints.get()]
         # The first goes at once. A message costs both sides as much as moving an order on: a crowd shares one.
-        time.sleep(max(0.0, sent_at + GATHER_S - time.monotonic()))
+        time.sleep(max(0.0, sent_at + _gather_s - time.monotonic()))
         sent_at = time.monotonic()
         while not hints.empty() and len(order_ids) < execution.AT_ONCE:
             order_ids.append(hints.get())

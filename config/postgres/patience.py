@@ -37,6 +37,10 @@ class Patience:
     fails_fast: bool  # refuses at once what a server that is known to be away would have to answer
 
 
+# Whoever serves or executes looks up a few rows by an index, with plans that are kept. One made for a small table would
+# read all of it, and go on doing so while it grows, until PostgreSQL analyzes it: a minute, or thousands of orders.
+LOOK_UP = "SET enable_seqscan = off"
+
 COMMAND = Patience(silence_s=600, connection_s=10, fails_fast=False)
 
 _patience = COMMAND
@@ -127,6 +131,9 @@ class PatientConnection(psycopg.Connection[Any]):
     def connect(cls, *args: Any, **kwargs: Any) -> Self:
         try:
             connection = super().connect(*args, **kwargs)
+            if _patience is not COMMAND:
+                connection.execute(LOOK_UP)
+                connection.commit()
         except psycopg.OperationalError:
             cls.server.refused()
             raise
