@@ -1,9 +1,10 @@
-"""PostgreSQL away from a real web server: every client gets an answer, soon, and it is the truth."""
+"""PostgreSQL away from real web servers: every client gets an answer, soon, and it is the truth."""
 
 import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from websockets.sync.client import connect
 from orders import accounts
 from orders.models import Account, Order, OrderEvent
 from tests.api.client import BATCH, EXECUTE, ORDER
-from tests.engine import WebServer, environment
+from tests.engine import RestServer, StreamServer, WebServer, environment
 from tests.factories import place, statuses
 from tests.outage_proxy import OutageProxy
 from tests.waiting import wait_until
@@ -42,12 +43,12 @@ class Answer:
 
 
 class Engine:
-    """A web server with PostgreSQL behind a proxy, and an account's clients."""
+    """Web servers with PostgreSQL behind a proxy, and an account's clients."""
 
-    def __init__(self, proxy: OutageProxy, web: WebServer, key: str) -> None:
+    def __init__(self, proxy: OutageProxy, rest: WebServer, sockets: WebServer, key: str) -> None:
         self.proxy = proxy
-        self.url = f"http://127.0.0.1:{web.port}"
-        self.socket_url = f"ws://127.0.0.1:{web.port}"
+        self.url = f"http://127.0.0.1:{rest.port}"
+        self.socket_url = f"ws://127.0.0.1:{sockets.port}"
         self.headers = {"Authorization": f"Bearer {key}"}
 
     def ask(self, method: str, path: str, body: Any = None) -> Answer:
@@ -95,16 +96,22 @@ class Engine:
         wait_until(lambda: self.submit().status == 201, timeout_s=15, what="an accepted order")
 
 
-@pytest.fixture(scope="module")
-def proxied_web(django_db_setup: None) -> Iterator[tuple[OutageProxy, WebServer]]:
-    with OutageProxy(environment()["DATABASE_URL"]) as proxy:
-        web = WebServer(DATABASE_URL=proxy.url)
-        yield proxy, web
-        web.stop()
+Web = tuple[OutageProxy, WebServer, WebServer]
+"""The proxy, and who serves REST and the sockets behind it."""
+
+
+@pytest.fixture(scope="module", params=["together", "split"])
+def proxied_web(django_db_setup: None, request: pytest.FixtureRequest) -> Iterator[Web]:
+    with OutageProxy(environment()["DATABASE_URL"]) as proxy, ExitStack() as to_stop:
+        kinds = [WebServer] if request.param == "together" else [RestServer, StreamServer]
+        servers = [kind(DATABASE_URL=proxy.url) for kind in kinds]
+        for server in servers:
+            to_stop.callback(server.stop)
+        yield proxy, servers[0], servers[-1]
 
 
 @pytest.fixture
-def engine(proxied_web: tuple[OutageProxy, WebServer], api_key: str) -> Iterator[Engine]:
+def engine(proxied_web: Web, api_key: str) -> Iterator[Engine]:
     engine = Engine(*proxied_web, api_key)
     engine.serves_again()
     yield engine
@@ -185,7 +192,7 @@ def test_the_process_is_alive_and_says_what_is_away(
 def test_a_process_whose_threads_are_all_busy_is_alive(api_key: str) -> None:
     with OutageProxy(environment()["DATABASE_URL"]) as proxy:
         web = WebServer(WEB_THREADS="1")
-        engine = Engine(proxy, web, api_key)
+        engine = Engine(proxy, web, web, api_key)
         page = threading.Thread(target=engine.page)
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("LOCK TABLE django_session IN ACCESS EXCLUSIVE MODE")
