@@ -11,6 +11,7 @@ from pathlib import Path
 
 from django.db import connection
 
+from config.stack.engine_processes import DEFAULT_REST_THREADS, web_processes
 from config.stack.ports import free_port
 from tests.waiting import wait_until
 
@@ -31,7 +32,7 @@ def environment(**changes: str) -> dict[str, str]:
 class Process:
     """A process with its log."""
 
-    def __init__(self, command: list[str], env: dict[str, str]) -> None:
+    def __init__(self, command: Sequence[str], env: dict[str, str]) -> None:
         self._log = tempfile.NamedTemporaryFile(suffix=".log")  # noqa: SIM115  (closed by stop)
         self.process = subprocess.Popen(
             [sys.executable, "-m", *command], env=env, stdout=self._log, stderr=subprocess.STDOUT
@@ -81,9 +82,11 @@ class WebServer(Process):
 
     def __init__(self, **env: str) -> None:
         self.port = free_port()
-        command = [self.module, "--port", str(self.port), *self.options]
-        super().__init__(command, environment(**env))
+        super().__init__(self._command(), environment(**env))
         wait_until(self._answers, timeout_s=30, what=self.module)
+
+    def _command(self) -> Sequence[str]:
+        return [self.module, "--port", str(self.port), *self.options]
 
     def _answers(self) -> bool:
         with socket.socket() as probe:
@@ -94,3 +97,14 @@ class StreamServer(WebServer):
     """Uvicorn with the sockets, when REST has a server of its own."""
 
     module = "config.sockets"
+
+
+class RestServer(WebServer):
+    """Granian with REST, as `WEB=split manage.py up` starts it."""
+
+    def __init__(self, **env: str) -> None:
+        super().__init__(WEB_THREADS=str(DEFAULT_REST_THREADS), **env)
+
+    def _command(self) -> Sequence[str]:
+        rest, _ = web_processes(env={}, port=self.port, stream_port=self.port)
+        return rest.command.argv[2:]  # behind Python's own name and -m

@@ -1,9 +1,10 @@
-"""PostgreSQL away from a real web server: every client gets an answer, soon, and it is the truth."""
+"""PostgreSQL away from real web servers: every client gets an answer, soon, and it is the truth."""
 
 import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from websockets.sync.client import connect
 from orders import accounts
 from orders.models import Account, Order, OrderEvent
 from tests.api.client import BATCH, EXECUTE, ORDER
-from tests.engine import WebServer, environment
+from tests.engine import RestServer, StreamServer, WebServer, environment
 from tests.factories import place, statuses
 from tests.outage_proxy import OutageProxy
 from tests.waiting import wait_until
@@ -25,7 +26,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 CLIENTS = 50
 # Two seconds are promised. The rest is for fifty clients and everything else on the machine that runs the tests.
 BOUND_S = 3.0
-INSERT = b"INSERT INTO orders_order"
+# In the new orders themselves: the statement that stores them is prepared, and sent only once.
+NEW_ORDERS = b'"amount_in_base"'
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,12 @@ class Answer:
 
 
 class Engine:
-    """A web server with PostgreSQL behind a proxy, and an account's clients."""
+    """Web servers with PostgreSQL behind a proxy, and an account's clients."""
 
-    def __init__(self, proxy: OutageProxy, web: WebServer, key: str) -> None:
+    def __init__(self, proxy: OutageProxy, rest: WebServer, sockets: WebServer, key: str) -> None:
         self.proxy = proxy
-        self.url = f"http://127.0.0.1:{web.port}"
-        self.socket_url = f"ws://127.0.0.1:{web.port}"
+        self.url = f"http://127.0.0.1:{rest.port}"
+        self.socket_url = f"ws://127.0.0.1:{sockets.port}"
         self.headers = {"Authorization": f"Bearer {key}"}
 
     def ask(self, method: str, path: str, body: Any = None) -> Answer:
@@ -94,16 +96,22 @@ class Engine:
         wait_until(lambda: self.submit().status == 201, timeout_s=15, what="an accepted order")
 
 
-@pytest.fixture(scope="module")
-def proxied_web(django_db_setup: None) -> Iterator[tuple[OutageProxy, WebServer]]:
-    with OutageProxy(environment()["DATABASE_URL"]) as proxy:
-        web = WebServer(DATABASE_URL=proxy.url)
-        yield proxy, web
-        web.stop()
+Web = tuple[OutageProxy, WebServer, WebServer]
+"""The proxy, and who serves REST and the sockets behind it."""
+
+
+@pytest.fixture(scope="module", params=["together", "split"])
+def proxied_web(django_db_setup: None, request: pytest.FixtureRequest) -> Iterator[Web]:
+    with OutageProxy(environment()["DATABASE_URL"]) as proxy, ExitStack() as to_stop:
+        kinds = [WebServer] if request.param == "together" else [RestServer, StreamServer]
+        servers = [kind(DATABASE_URL=proxy.url) for kind in kinds]
+        for server in servers:
+            to_stop.callback(server.stop)
+        yield proxy, servers[0], servers[-1]
 
 
 @pytest.fixture
-def engine(proxied_web: tuple[OutageProxy, WebServer], api_key: str) -> Iterator[Engine]:
+def engine(proxied_web: Web, api_key: str) -> Iterator[Engine]:
     engine = Engine(*proxied_web, api_key)
     engine.serves_again()
     yield engine
@@ -184,7 +192,7 @@ def test_the_process_is_alive_and_says_what_is_away(
 def test_a_process_whose_threads_are_all_busy_is_alive(api_key: str) -> None:
     with OutageProxy(environment()["DATABASE_URL"]) as proxy:
         web = WebServer(WEB_THREADS="1")
-        engine = Engine(proxy, web, api_key)
+        engine = Engine(proxy, web, web, api_key)
         page = threading.Thread(target=engine.page)
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("LOCK TABLE django_session IN ACCESS EXCLUSIVE MODE")
@@ -229,7 +237,7 @@ def test_a_page_that_meets_the_outage_says_so_instead_of_failing(engine: Engine)
 def test_an_order_whose_answer_is_lost_may_be_placed_again_under_its_client_order_id(
     engine: Engine,
 ) -> None:
-    engine.proxy.lose_answers_to(INSERT)
+    engine.proxy.lose_answers_to(NEW_ORDERS)
 
     lost = engine.submit(clientOrderId="once")
     engine.proxy.recover()
@@ -247,7 +255,7 @@ def test_an_order_whose_answer_is_lost_may_be_placed_again_under_its_client_orde
 
 def test_without_a_client_order_id_the_client_is_told_how_to_find_out(engine: Engine) -> None:
     before = set(Order.objects.values_list("id", flat=True))
-    engine.proxy.lose_answers_to(INSERT)
+    engine.proxy.lose_answers_to(NEW_ORDERS)
 
     lost = engine.submit()
 
@@ -275,7 +283,7 @@ def test_an_order_that_never_reached_the_database_is_said_to_be_unplaced(
 
 
 @pytest.mark.parametrize(
-    "lost", [INSERT, b'"client_order_id" IN'], ids=["storing", "looking for repeated ones"]
+    "lost", [NEW_ORDERS, b'"client_order_id" IN'], ids=["storing", "looking for repeated ones"]
 )
 def test_a_batch_whose_answer_is_lost_may_be_sent_again_if_each_order_has_an_id(
     engine: Engine, account: Account, lost: bytes
@@ -297,7 +305,7 @@ def test_a_batch_whose_answer_is_lost_may_be_sent_again_if_each_order_has_an_id(
 
 def test_of_a_lost_batch_the_orders_without_an_id_can_be_looked_for(engine: Engine) -> None:
     before = set(Order.objects.values_list("id", flat=True))
-    engine.proxy.lose_answers_to(INSERT)
+    engine.proxy.lose_answers_to(NEW_ORDERS)
 
     broken = engine.ask("POST", BATCH, {"orders": [ORDER | {"clientOrderId": "known"}, {}, ORDER]})
 
@@ -325,7 +333,7 @@ def test_a_batch_that_never_reached_the_database_is_said_to_be_unplaced(engine: 
 @pytest.mark.parametrize("wishes", [{}, {"clientOrderId": "by-socket"}], ids=["without", "with"])
 def test_a_socket_that_submits_is_told_the_same(engine: Engine, wishes: dict[str, str]) -> None:
     with connect(f"{engine.socket_url}{EXECUTE}", additional_headers=engine.headers) as socket:
-        engine.proxy.lose_answers_to(INSERT)
+        engine.proxy.lose_answers_to(NEW_ORDERS)
         socket.send(httpx.Request("POST", engine.url, json=ORDER | wishes).content.decode())
         problem = httpx.Response(200, text=str(socket.recv(timeout=10))).json()
         with pytest.raises(Exception, match="1013"):
