@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from config.stack import DEFAULT_PORTS
+from config.stack.embedded import POSTGRES_SETTINGS
 from config.stack.engine_processes import PROJECT
 from tests.compose import (
     SECRETS,
@@ -97,6 +98,12 @@ def test_a_container_gets_settings_and_nothing_else(name: str) -> None:
     if name in ENGINE:
         # DEBUG shows tracebacks: a `.env` made for a laptop must not bring it here.
         assert set(every) == known - {"DEBUG"}
+
+
+def test_postgresql_is_told_what_the_embedded_one_is() -> None:
+    told = dict(word.split("=") for word in SERVICES["postgres"]["command"] if "=" in word)
+    assert told == {name: POSTGRES_SETTINGS[name] for name in told}
+    assert {"max_connections", "autovacuum_naptime"} == set(told)
 
 
 def test_every_image_is_pinned() -> None:

@@ -41,6 +41,8 @@ POSTGRES_SETTINGS = {
     "fsync": "on",
     "synchronous_commit": "on",
     "full_page_writes": "on",
+    # Prepared statements keep their plans until statistics change: those made for empty tables must not last a minute.
+    "autovacuum_naptime": "15s",
     # The log goes to whoever runs the server, which adds the time.
     "logging_collector": "off",
     "log_line_prefix": "",
