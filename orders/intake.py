@@ -19,8 +19,8 @@ from orders.stream import Event
 
 # Requests that share a statement and a commit, when so many come at once.
 MOST_TOGETHER = 100
-# A crowd is answered no sooner than the workers follow: it waits for what they are behind beyond a queue that makes good
-# batches. Orders that pile up behind `201` would wait longer, and their intake takes the workers' time.
+# A crowd is answered no sooner than the workers follow: it waits for what they are behind beyond a queue that makes
+# good batches. Orders that pile up behind `201` would wait longer, and their intake takes the workers' time.
 A_CROWD = 8
 A_GOOD_QUEUE_S = 0.1
 LONGEST_PAUSE_S = 0.1
