@@ -44,5 +44,7 @@ def test_who_serves_or_executes_keeps_no_plan_that_reads_a_whole_table(
     begin()
     wanted = connection.get_connection_params()
     names = ("host", "port", "user", "password", "dbname")
-    with PatientConnection.connect(**{name: wanted[name] for name in names if name in wanted}) as own:
+    with PatientConnection.connect(
+        **{name: wanted[name] for name in names if name in wanted}
+    ) as own:
         assert own.execute("SHOW enable_seqscan").fetchone() == (shown,)
