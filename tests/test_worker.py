@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,9 +10,10 @@ import redis
 from django.conf import settings
 
 from orders import tasks
-from orders.exchange import exchange
+from orders.exchange import simulation_config
 from orders.lifecycle import TERMINAL
 from orders.models import Account, Order, OrderAttempt
+from routing.exchange import simulated_exchange
 from tests.engine import Worker
 from tests.factories import place, statuses
 from tests.waiting import wait_until
@@ -158,6 +160,9 @@ def test_a_faulty_world_costs_attempts_but_no_order_and_no_second_swap(
         MOCK_BLOCKHASH_VALID_BLOCKS="10",
         MOCK_FINALITY_SLOTS="4",
     )
+    # By the worker's rules: asked by others, the chain would land what expired in flight, and is proven dead.
+    same_rules = replace(simulation_config(), blockhash_valid_blocks=10, finality_slots=4)
+    outside = simulated_exchange(same_rules, settings.CHAIN_DATABASE_URL, pool_size=1)
     orders = [place(account, slippage_bps=500) for _ in range(20)]
 
     # One that landed with an error is proven dead 4 slots later, and its next attempt may be, too.
@@ -165,6 +170,7 @@ def test_a_faulty_world_costs_attempts_but_no_order_and_no_second_swap(
 
     for order in orders:
         signatures = [a.signature for a in order.attempts.all() if a.signature]
-        landed = [receipt for receipt in exchange().chain.transactions(signatures) if receipt]
+        landed = [receipt for receipt in outside.chain.transactions(signatures) if receipt]
         swapped = [receipt for receipt in landed if receipt.error is None]
-        assert len(swapped) == (1 if statuses(order)[-1] == "confirmed" else 0)
+        told = [(attempt.state, attempt.proof) for attempt in order.attempts.all()]
+        assert len(swapped) == (1 if statuses(order)[-1] == "confirmed" else 0), told
