@@ -19,9 +19,8 @@ Held = tuple[UUID, int]
 _COLUMNS = [field.column for field in Order._meta.concrete_fields]
 _FIELDS = [field.attname for field in Order._meta.concrete_fields]
 
-_MOST_CLAIMS = (
-    32_767  # that the column can hold: an order may be sent, and unreadable, for very long
-)
+# The most that the column can hold: an order may be sent, and unreadable, for very long.
+_MOST_CLAIMS = 32_767
 
 # Rows that another process is taking are passed over: it is working on them already. Of the suspects one is taken, so
 # that a process that dies of it lets no other one look guilty; those that were not hinted only where there is room.

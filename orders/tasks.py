@@ -27,6 +27,7 @@ BROKER_AWAY = (KombuError, OperationalError, OSError)
 PAUSE_AFTER_FAILURE_S = 1.0
 # How long hints are gathered into one message. Workers that are behind look for themselves before they rest.
 GATHER_S, GATHER_BEHIND_S = 0.01, 0.05
+LONGEST_BUSY_S = 1.0
 
 
 class RetryDue(Exception):
@@ -46,17 +47,19 @@ def execute_orders(self: Any, order_ids: list[str]) -> None:
         return
     hinted = [UUID(order_id) for order_id in order_ids]
     done = execution.execute(hinted, room=max(0, execution.AT_ONCE - len(hinted)))
-    retries = done.retries
+    mine = set(hinted) if self.request.retries < self.max_retries else set()
+    others = [retry for retry in done.retries if retry[0] not in mine]
+    _hint_if_possible(others)
+    if len(others) < len(done.retries):
+        raise RetryDue(f"{len(done.retries) - len(others)} orders have another attempt coming.")
     while done.claimed:  # what came meanwhile needs no hint
         done = execution.execute([], room=execution.AT_ONCE)
-        retries += done.retries
-    mine = set(hinted) if self.request.retries < self.max_retries else set()
-    others = [retry for retry in retries if retry[0] not in mine]
-    if others:
-        with suppress(*BROKER_AWAY):  # what gets lost here is swept up a second later
-            hint_retries(others)
-    if len(others) < len(retries):
-        raise RetryDue(f"{len(retries) - len(others)} orders have another attempt coming.")
+        _hint_if_possible(done.retries)
+
+
+def _hint_if_possible(retries: Sequence[Retry]) -> None:
+    with suppress(*BROKER_AWAY):  # what gets lost here is swept up a second later
+        hint_retries(retries)
 
 
 def hint(order_ids: Collection[UUID], *, after_s: float = 0.0) -> None:
@@ -79,12 +82,16 @@ def hint_soon(order_ids: Sequence[UUID]) -> None:
 
 
 def workers_are_behind(seconds: float) -> None:
-    """How long the order that is due longest has been waiting, as somebody has just found."""
-    global _gather_s
-    _gather_s = min(max(GATHER_S, seconds), GATHER_BEHIND_S)
+    """How long the order that is due longest has been waiting: about as long they will be busy."""
+    global _busy_until
+    _busy_until = time.monotonic() + min(seconds, LONGEST_BUSY_S)
 
 
-_gather_s = GATHER_S
+_busy_until = float("-inf")
+
+
+def _gather_s() -> float:
+    return GATHER_BEHIND_S if time.monotonic() < _busy_until else GATHER_S
 
 
 @cache
@@ -99,7 +106,7 @@ def _pass_on(hints: "queue.SimpleQueue[UUID]") -> None:
     while True:
         order_ids = [hints.get()]
         # The first goes at once. A message costs both sides as much as moving an order on: a crowd shares one.
-        time.sleep(max(0.0, sent_at + _gather_s - time.monotonic()))
+        time.sleep(max(0.0, sent_at + _gather_s() - time.monotonic()))
         sent_at = time.monotonic()
         while not hints.empty() and len(order_ids) < execution.AT_ONCE:
             order_ids.append(hints.get())

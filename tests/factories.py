@@ -1,11 +1,15 @@
 """Orders at a status, made through the calls that make them in production."""
 
 from collections import deque
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from django.utils import timezone
+
 from orders import execution, intake, journal, leases
 from orders.exchange import TradingDesk
+from orders.execution import Executed
 from orders.inflight import Sent
 from orders.journal import AttemptChange, NewOrder, Transition
 from orders.lifecycle import TRANSITIONS, AttemptState, Status
@@ -116,3 +120,14 @@ def statuses(order: Order | UUID) -> list[str]:
     events = OrderEvent.objects.filter(order_id=order_id).order_by("seq")
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
     return [event.status for event in events]
+
+
+def become_due(order: Order) -> None:
+    """The lease, or the back-off, ends now."""
+    Order.objects.filter(id=order.id, due_at__isnull=False).update(
+        due_at=timezone.now() - timedelta(seconds=1)
+    )
+
+
+def retried(done: Executed) -> list[UUID]:
+    return [order_id for order_id, _ in done.retries]

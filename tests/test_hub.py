@@ -1,10 +1,12 @@
 """The hub's bookkeeping while sockets come and go; that events arrive is tested over real sockets."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+import pytest_asyncio
 
 from orders import hub as hub_module
 from orders import stream_log
@@ -14,17 +16,21 @@ from orders.subscription import Subscription
 
 
 class SlowLayer:
-    """A channel layer whose every answer takes a while."""
+    """A channel layer whose every answer takes a while, and on which something may be said."""
 
     def __init__(self) -> None:
         self.groups: set[str] = set()
+        self._messages: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+
+    def say(self, account_id: int, order_id: UUID, events: list[tuple[int, bool]]) -> None:
+        rows = [[str(order_id), seq, is_final, str(seq)] for seq, is_final in events]
+        self._messages.put_nowait({"account": account_id, "events": rows})
 
     async def new_channel(self, prefix: str) -> str:
         return prefix
 
     async def receive(self, channel: str) -> dict[str, Any]:
-        await asyncio.Event().wait()
-        raise AssertionError
+        return await self._messages.get()
 
     async def group_add(self, group: str, channel: str) -> None:
         await asyncio.sleep(0.02)
@@ -35,29 +41,26 @@ class SlowLayer:
         self.groups.discard(group)
 
 
-class TalkingLayer(SlowLayer):
-    """One on which something is said."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._messages: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-
-    def say(self, account_id: int, order_id: UUID, events: list[tuple[int, bool]]) -> None:
-        rows = [[str(order_id), seq, is_final, str(seq)] for seq, is_final in events]
-        self._messages.put_nowait({"account": account_id, "events": rows})
-
-    async def receive(self, channel: str) -> dict[str, Any]:
-        return await self._messages.get()
+@pytest.fixture
+def layer() -> SlowLayer:
+    return SlowLayer()
 
 
-async def test_a_socket_that_comes_back_while_another_account_joins_is_not_forgotten(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    layer = SlowLayer()
+@pytest_asyncio.fixture
+async def hub(layer: SlowLayer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hub]:
+    """One that hears the layer, and finds nothing new in the database."""
     monkeypatch.setattr(hub_module, "get_channel_layer", lambda: layer)
     monkeypatch.setattr(hub_module, "in_database", nothing_new)
     monkeypatch.setattr(hub_module, "HEARTBEAT_EVERY_S", 0.01)
-    hub = Hub()
+    made = Hub()
+    yield made
+    for task in made._tasks:
+        task.cancel()
+
+
+async def test_a_socket_that_comes_back_while_another_account_joins_is_not_forgotten(
+    hub: Hub, layer: SlowLayer
+) -> None:
     heard: list[str] = []
     first, second, back = socket_of(1, []), socket_of(2, []), socket_of(2, heard)
 
@@ -70,18 +73,12 @@ async def test_a_socket_that_comes_back_while_another_account_joins_is_not_forgo
         while not heard or layer.groups != {"account.1", "account.2"}:
             await asyncio.sleep(0.01)
 
-    for task in hub._tasks:
-        task.cancel()
-
 
 async def test_a_socket_just_after_its_order_was_announced_asks_no_database(
-    monkeypatch: pytest.MonkeyPatch,
+    hub: Hub, layer: SlowLayer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    layer = TalkingLayer()
-    monkeypatch.setattr(hub_module, "get_channel_layer", lambda: layer)
-    monkeypatch.setattr(hub_module, "in_database", nothing_new)
     monkeypatch.setattr(stream_log, "places", lambda *_: pytest.fail("the database was asked"))
-    hub, order_id, heard = Hub(), uuid4(), []
+    order_id, heard = uuid4(), []
     await hub.join(socket_of(1, []))  # so that the account's group is listened to
     layer.say(1, order_id, [(1, False), (2, False), (3, False)])
     async with asyncio.timeout(5):
@@ -93,18 +90,13 @@ async def test_a_socket_just_after_its_order_was_announced_asks_no_database(
 
     assert heard == ["2", "3"]
     assert order_id not in hub._behind
-    for task in hub._tasks:
-        task.cancel()
 
 
 async def test_a_group_is_left_some_time_after_its_last_socket(
-    monkeypatch: pytest.MonkeyPatch,
+    hub: Hub, layer: SlowLayer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    layer = SlowLayer()
-    monkeypatch.setattr(hub_module, "get_channel_layer", lambda: layer)
-    monkeypatch.setattr(hub_module, "in_database", nothing_new)
     monkeypatch.setattr(hub_module, "LEAVE_GROUP_AFTER_S", 0.2)
-    hub, only = Hub(), socket_of(1, [])
+    only = socket_of(1, [])
     await hub.join(only)
     async with asyncio.timeout(5):
         while layer.groups != {"account.1"}:
@@ -116,9 +108,6 @@ async def test_a_group_is_left_some_time_after_its_last_socket(
     async with asyncio.timeout(5):
         while layer.groups:
             await asyncio.sleep(0.01)
-
-    for task in hub._tasks:
-        task.cancel()
 
 
 def socket_of(
