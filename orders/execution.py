@@ -45,13 +45,14 @@ HOLDER = f"{socket.gethostname()}:{os.getpid()}"
 class Advanced:
     """`sents` have a transaction to send; `retries` have another attempt coming. All others are final, or lost.
 
-    `written` is what was written of the orders' current attempts on the way, so that it need not be read. `held`
-    forgets each order that ends or backs off on the way, as soon as that is written.
+    `written` is what was written of the orders' current attempts on the way, so that it need not be read; `unwritten`
+    are steps that were only passed. `held` forgets each order that ends or backs off, as soon as that is written.
     """
 
     sents: list[Sent] = field(default_factory=list)
     retries: list[Retry] = field(default_factory=list)
     written: Written = field(default_factory=dict)
+    unwritten: dict[UUID, Transition] = field(default_factory=dict)
     held: InFlight | None = field(default=None, compare=False)
 
 
@@ -159,37 +160,78 @@ def advance(
 
 
 def step(orders: Sequence[Order], *, desk: TradingDesk, done: Advanced) -> list[Order]:
-    """Each order's next step, all written together; answers those that go on, as they now are."""
+    """Each order's next step; answers those that go on, as they now are, or are about to be.
+
+    What is ready is written together. A step that is only passed, because the next one is usually done at once, is
+    written with that.
+    """
     planned = [
         transition
         for status, plan in PLANS.items()
         if (group := [order for order in orders if order.status == status])
         for transition in plan(group, desk, done.written)
     ]
-    return _write(orders, planned, done)
+    by_id = {order.id: order for order in orders}
+    passing = [transition for transition in planned if _is_passed(transition)]
+    ready = [transition for transition in planned if not _is_passed(transition)]
+    for transition in passing:
+        done.unwritten[transition.order_id] = _with_unwritten(transition, done)
+    on_their_way = [_move(by_id[each.order_id], each, done) for each in passing]
+    return on_their_way + _write([by_id[each.order_id] for each in ready], ready, done)
+
+
+def _is_passed(transition: Transition) -> bool:
+    match transition.status:
+        case _ if transition.releases:
+            return False
+        case Status.ROUTING:
+            return turns.are_quick("quotes")
+        case Status.BUILDING:
+            return turns.are_quick("blockhash", "simulations")
+    return False
+
+
+def _with_unwritten(transition: Transition, done: Advanced) -> Transition:
+    earlier = done.unwritten.pop(transition.order_id, None)
+    return earlier.then(transition) if earlier else transition
 
 
 def _write(orders: Sequence[Order], planned: Sequence[Transition], done: Advanced) -> list[Order]:
-    """One journal call; answers the orders that go on."""
+    """One journal call, or two; answers the orders that go on."""
     by_id = {order.id: order for order in orders}
+    # The next attempt begins with a statement of its own, after what led to it.
+    before = [
+        done.unwritten.pop(each.order_id)
+        for each in planned
+        if each.opens_attempt and each.order_id in done.unwritten
+    ]
+    lost = {
+        each.order_id
+        for each, outcome in zip(before, journal.record(before), strict=True)
+        if not isinstance(outcome, Event)
+    }
+    ready = [each for each in planned if each.order_id not in lost]
+    outcomes = journal.record([_with_unwritten(each, done) for each in ready])
     going_on = []
-    for transition, outcome in zip(planned, journal.record(planned), strict=True):
+    for transition, outcome in zip(ready, outcomes, strict=True):
         if not isinstance(outcome, Event):
             continue  # somebody was first, or the database refused and the journal said so
         if transition.releases:
             done.retries.append((outcome.order_id, transition.due_in_s or 0.0))
         elif not outcome.is_final:
-            if transition.attempt is not None:
-                done.written[outcome.order_id] = transition.attempt
-            going_on.append(_move(by_id[outcome.order_id], transition, outcome))
+            going_on.append(_move(by_id[outcome.order_id], transition, done))
     if done.held is not None:
         still = {order.id for order in going_on}
         done.held.forget((order.id, order.fence) for order in orders if order.id not in still)
     return going_on
 
 
-def _move(order: Order, transition: Transition, event: Event) -> Order:
-    order.status, order.last_seq, order.attempt = event.status.value, event.seq, event.attempt
+def _move(order: Order, transition: Transition, done: Advanced) -> Order:
+    """The order as the transition makes it."""
+    if transition.attempt is not None:
+        done.written[order.id] = transition.attempt
+    order.status, order.last_seq = transition.status.value, transition.seq
+    order.attempt += transition.opens_attempt
     order.claims = 0
     order.selected_dex = transition.selected_dex or order.selected_dex
     if transition.min_amount_out_base is not None and order.min_amount_out_base is None:

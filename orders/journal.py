@@ -7,7 +7,7 @@ Events are announced after the commit.
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -73,12 +73,27 @@ class AttemptChange:
     error_code: str | None = None
     error_message: str | None = None
 
+    def then(self, later: "AttemptChange") -> "AttemptChange":
+        """Both in one: what the later one leaves as it is, is as the earlier one wrote it."""
+        left = [each.name for each in fields(self) if getattr(later, each.name) is None]
+        return replace(later, **{name: getattr(self, name) for name in left})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passed:
+    """A status that an order only passes: an event like any other, written with the one that follows."""
+
+    from_status: Status
+    status: Status
+    message: str
+    details: dict[str, Any]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transition:
     """One change of one order: what the writer believes now, and what is to follow.
 
-    `fence` is None only for writers that need no lease (a client's cancel). `due_in_s` says when a worker should look
+    `passed` are the statuses between the two. `fence` is None only for writers that need no lease (a client's cancel). `due_in_s` says when a worker should look
     again: the end of the writer's lease, or of a back-off. None leaves that as it is; a terminal state has none.
     """
 
@@ -86,11 +101,14 @@ class Transition:
     from_status: Status
     from_seq: int
     fence: int | None
+    passed: tuple[Passed, ...] = ()
     status: Status
     message: str
     due_in_s: float | None
     details: dict[str, Any] = field(default_factory=dict)
-    attempt: AttemptChange | None = None  # written to the attempt that the order is at
+    attempt: AttemptChange | None = (
+        None  # written to the attempt that the order is at, or to its first
+    )
     opens_attempt: bool = False  # the next attempt begins with this transition
     releases: bool = False  # gives the lease back: the writer's fencing token is void from here on
     selected_dex: str | None = None
@@ -115,6 +133,36 @@ class Transition:
             from_seq=order.last_seq,
             fence=order.fence if fenced else None,
             **changes,
+        )
+
+    @property
+    def seq(self) -> int:
+        """Of its own event, the last."""
+        return self.from_seq + len(self.passed) + 1
+
+    def then(self, later: "Transition") -> "Transition":
+        """Both in one, to be written together: `later` believes what this one is about to make true.
+
+        It opens no attempt.
+        """
+        passed = Passed(
+            from_status=self.passed[-1].status if self.passed else self.from_status,
+            status=self.status,
+            message=self.message,
+            details=self.details,
+        )
+        attempt = later.attempt or self.attempt
+        if later.attempt and self.attempt:
+            attempt = self.attempt.then(later.attempt)
+        return replace(
+            later,
+            from_status=self.from_status,
+            from_seq=self.from_seq,
+            passed=(*self.passed, passed, *later.passed),
+            attempt=attempt,
+            opens_attempt=self.opens_attempt,
+            selected_dex=later.selected_dex or self.selected_dex,
+            min_amount_out_base=later.min_amount_out_base or self.min_amount_out_base,
         )
 
 
@@ -166,7 +214,7 @@ def _accept_halves(orders: Sequence[NewOrder]) -> list[Outcome]:
 def record(transitions: Sequence[Transition]) -> list[Outcome]:
     """Write every transition whose beliefs hold; answer each with its event, None (somebody was first) or Refused.
 
-    Transitions of different orders are written in one statement and commit together. If the database refuses the
+    Transitions of different orders are written in one statement and commit together; so are the events of one. If the database refuses the
     statement, each is written on its own, so that one bad row stops no other. A connection that breaks raises
     OperationalError: the writes may or may not have happened, and nothing must be sent on the strength of them.
     """
@@ -189,11 +237,18 @@ def record(transitions: Sequence[Transition]) -> list[Outcome]:
 def _write(transitions: Sequence[Transition]) -> list[Outcome]:
     by_id = {transition.order_id: transition for transition in transitions}
 
-    def recorded(columns: Sequence[Any]) -> Event:
+    def recorded(columns: Sequence[Any]) -> list[Event]:
         account_id, order_id, seq, attempt, at, completed = columns
         wanted = by_id[order_id]
         details = orjson.loads(completed) if completed else wanted.details
-        return Event(account_id, order_id, seq, wanted.status, attempt, at, wanted.message, details)
+        passed = [
+            Event(account_id, order_id, nth, each.status, attempt, at, each.message, each.details)
+            for nth, each in enumerate(wanted.passed, start=wanted.from_seq + 1)
+        ]
+        return [
+            *passed,
+            Event(account_id, order_id, seq, wanted.status, attempt, at, wanted.message, details),
+        ]
 
     events = _execute(RECORD, [_as_json(transitions), list(by_id)], recorded)
     for transition in transitions:
@@ -202,9 +257,9 @@ def _write(transitions: Sequence[Transition]) -> list[Outcome]:
     return [events.get(transition.order_id) for transition in transitions]
 
 
-def _accepted(columns: Sequence[Any]) -> Event:
+def _accepted(columns: Sequence[Any]) -> list[Event]:
     account_id, order_id, at = columns
-    return Event(account_id, order_id, 1, Status.PENDING, 0, at, ACCEPTED)
+    return [Event(account_id, order_id, 1, Status.PENDING, 0, at, ACCEPTED)]
 
 
 def _as_json(rows: Sequence[Any]) -> str:
@@ -212,13 +267,13 @@ def _as_json(rows: Sequence[Any]) -> str:
 
 
 def _execute(
-    sql: str, params: list[Any], as_event: Callable[[Sequence[Any]], Event]
+    sql: str, params: list[Any], as_events: Callable[[Sequence[Any]], list[Event]]
 ) -> dict[UUID, Event]:
-    """Run one statement; announce what it wrote once that is committed."""
+    """Run one statement; announce what it wrote once that is committed. Answers each order's last event."""
     # A savepoint only where a caller has opened a transaction: there a refusal must not spoil the rest.
     guard = transaction.atomic() if connection.in_atomic_block else nullcontext()
     with guard:
-        events = [as_event(row) for row in fetch_prepared(sql, params)]
+        events = [event for row in fetch_prepared(sql, params) for event in as_events(row)]
     transaction.on_commit(partial(_announce, events))
     return {event.order_id: event for event in events}
 

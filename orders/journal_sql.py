@@ -86,22 +86,23 @@ _ENDED = ", ".join(
 _ACTIVE = ", ".join(f"'{status}'" for status in sorted(ACTIVE))
 
 # `moving` locks the rows in the order of their ids, so that two batches can't wait for each other; `moved` carries all
-# that is written beside it, so that nothing need be joined again. An event is progress, so the count of fruitless
-# claims restarts.
+# that is written beside it, so that nothing need be joined again. `told` is one row per event, `chained` the same with
+# each one's hash over the one before. An event is progress, so the count of fruitless claims restarts.
 RECORD = f"""
-WITH wanted AS (
+WITH RECURSIVE wanted AS (
     SELECT * FROM jsonb_to_recordset(%s::jsonb) AS w(
-        order_id uuid, from_status text, from_seq integer, fence bigint, status text, message text,
+        order_id uuid, from_status text, from_seq integer, fence bigint, passed jsonb, status text, message text,
         due_in_s double precision, details jsonb, attempt jsonb, opens_attempt boolean,
         releases boolean, selected_dex text, tx_hash text, min_amount_out_base numeric, amount_out_base numeric,
         error_code text, error_message text, error_retryable boolean, in_doubt boolean, cancel_requested boolean,
         next_check_in_s double precision)
 ), moving AS (
     SELECT w.order_id, o.account_id, o.attempt AS at_attempt, o.attempt + w.opens_attempt::int AS attempt,
-           o.last_seq + 1 AS seq, o.head_hash, engine_now() AS at, w.from_status, w.status, w.message,
-           w.details AS told, w.attempt AS change, w.due_in_s, w.opens_attempt, w.releases, w.selected_dex, w.tx_hash,
-           w.min_amount_out_base, w.amount_out_base, w.error_code, w.error_message, w.error_retryable, w.in_doubt,
-           w.cancel_requested, w.details
+           w.from_seq, w.from_seq + jsonb_array_length(w.passed) + 1 AS seq, o.head_hash, engine_now() AS at,
+           w.passed, coalesce(w.passed -> -1 ->> 'status', w.from_status) AS from_status, w.status, w.message,
+           w.details AS wanted_details, w.attempt AS change, w.due_in_s, w.opens_attempt, w.releases, w.selected_dex,
+           w.tx_hash, w.min_amount_out_base, w.amount_out_base, w.error_code, w.error_message, w.error_retryable,
+           w.in_doubt, w.cancel_requested, w.details
                || CASE WHEN w.in_doubt AND w.next_check_in_s IS NOT NULL
                        THEN jsonb_build_object('inDoubt', jsonb_build_object(
                            'since', {_utc("coalesce(o.in_doubt_since, engine_now())")},
@@ -116,32 +117,51 @@ WITH wanted AS (
       AND o.status IN ({_ACTIVE})
     ORDER BY o.id
     FOR NO KEY UPDATE OF o
+), told AS (
+    SELECT order_id, seq, from_status, status, attempt, at, message, details FROM moving
+    UNION ALL
+    SELECT m.order_id, m.from_seq + p.place::int, p.from_status, p.status, m.attempt, m.at, p.message, p.details
+    FROM moving m, ROWS FROM (
+        jsonb_to_recordset(m.passed) AS (from_status text, status text, message text, details jsonb)
+    ) WITH ORDINALITY AS p(from_status, status, message, details, place)
 ), chained AS (
-    SELECT m.*, {event_hash("m.head_hash", "m")} AS hash FROM moving m
+    SELECT order_id, from_seq AS seq, NULL::text AS from_status, NULL::text AS status, attempt, at,
+           NULL::text AS message, NULL::jsonb AS details, head_hash AS hash
+    FROM moving
+    UNION ALL
+    SELECT t.*, {event_hash("c.hash", "t")}
+    FROM chained c JOIN told t ON t.order_id = c.order_id AND t.seq = c.seq + 1
 ), moved AS (
     UPDATE orders_order o SET
-        status = c.status,
-        last_seq = c.seq,
-        attempt = c.attempt,
+        status = m.status,
+        last_seq = m.seq,
+        attempt = m.attempt,
         head_hash = c.hash,
-        fence = o.fence + c.releases::int,
-        due_at = CASE WHEN c.status IN ({_ACTIVE})
-                      THEN coalesce(engine_now() + make_interval(secs => c.due_in_s), o.due_at) END,
+        fence = o.fence + m.releases::int,
+        due_at = CASE WHEN m.status IN ({_ACTIVE})
+                      THEN coalesce(engine_now() + make_interval(secs => m.due_in_s), o.due_at) END,
         claims = 0,
-        selected_dex = coalesce(c.selected_dex, o.selected_dex),
-        tx_hash = coalesce(c.tx_hash, o.tx_hash),
-        min_amount_out_base = coalesce(o.min_amount_out_base, c.min_amount_out_base),
-        amount_out_base = coalesce(c.amount_out_base, o.amount_out_base),
-        error_code = coalesce(c.error_code, o.error_code),
-        error_message = coalesce(c.error_message, o.error_message),
-        error_retryable = c.error_retryable,
-        in_doubt_since = CASE c.in_doubt WHEN true THEN coalesce(o.in_doubt_since, engine_now())
+        selected_dex = coalesce(m.selected_dex, o.selected_dex),
+        tx_hash = coalesce(m.tx_hash, o.tx_hash),
+        min_amount_out_base = coalesce(o.min_amount_out_base, m.min_amount_out_base),
+        amount_out_base = coalesce(m.amount_out_base, o.amount_out_base),
+        error_code = coalesce(m.error_code, o.error_code),
+        error_message = coalesce(m.error_message, o.error_message),
+        error_retryable = m.error_retryable,
+        in_doubt_since = CASE m.in_doubt WHEN true THEN coalesce(o.in_doubt_since, engine_now())
                                          WHEN false THEN NULL ELSE o.in_doubt_since END,
-        cancel_requested_at = CASE WHEN c.cancel_requested THEN coalesce(o.cancel_requested_at, engine_now())
+        cancel_requested_at = CASE WHEN m.cancel_requested THEN coalesce(o.cancel_requested_at, engine_now())
                                    ELSE o.cancel_requested_at END
-    FROM chained c
-    WHERE o.id = c.order_id
-    RETURNING c.*
+    FROM moving m JOIN chained c ON c.order_id = m.order_id AND c.seq = m.seq
+    WHERE o.id = m.order_id
+    RETURNING m.*
+), change AS (
+    SELECT m.order_id, m.at_attempt, c.*
+    FROM moved m, jsonb_to_record(CASE jsonb_typeof(m.change) WHEN 'object' THEN m.change END) AS c(
+        state text, quotes jsonb, venue text, pool text, min_amount_out_base numeric, signature text,
+        signed_bytes text, last_valid_block_height bigint, genesis_hash text, signed_slot bigint, proof jsonb,
+        amount_out_base numeric, error_code text, error_message text)
+    WHERE c.state IS NOT NULL
 ), changed AS (
     UPDATE orders_orderattempt a SET
         state = c.state,
@@ -160,17 +180,24 @@ WITH wanted AS (
         error_message = coalesce(c.error_message, a.error_message),
         sent_at = CASE WHEN c.state = '{AttemptState.SENT}' THEN coalesce(a.sent_at, engine_now()) ELSE a.sent_at END,
         ended_at = CASE WHEN c.state IN ({_ENDED}) THEN engine_now() END
-    FROM moved, jsonb_to_record(CASE jsonb_typeof(moved.change) WHEN 'object' THEN moved.change END) AS c(
-        state text, quotes jsonb, venue text, pool text, min_amount_out_base numeric, signature text,
-        signed_bytes text, last_valid_block_height bigint, genesis_hash text, signed_slot bigint, proof jsonb,
-        amount_out_base numeric, error_code text, error_message text)
-    WHERE a.order_id = moved.order_id AND a.number = moved.at_attempt AND c.state IS NOT NULL
+    FROM change c
+    WHERE a.order_id = c.order_id AND a.number = c.at_attempt
 ), opened AS (
-    INSERT INTO orders_orderattempt (order_id, number, state)
-    SELECT order_id, attempt, '{AttemptState.QUOTING}' FROM moved WHERE opens_attempt
+    INSERT INTO orders_orderattempt (
+        order_id, number, state, quotes, venue, pool, min_amount_out_base, signature, signed_bytes,
+        last_valid_block_height, genesis_hash, signed_slot, error_code, error_message, sent_at, ended_at)
+    SELECT m.order_id, m.attempt, coalesce(c.state, '{AttemptState.QUOTING}'), coalesce(c.quotes, '[]'),
+           coalesce(c.venue, ''), coalesce(c.pool, ''), c.min_amount_out_base, c.signature,
+           decode(c.signed_bytes, 'base64'), c.last_valid_block_height, coalesce(c.genesis_hash, ''), c.signed_slot,
+           coalesce(c.error_code, ''), coalesce(c.error_message, ''),
+           CASE c.state WHEN '{AttemptState.SENT}' THEN engine_now() END,
+           CASE WHEN c.state IN ({_ENDED}) THEN engine_now() END
+    FROM moved m LEFT JOIN change c ON c.order_id = m.order_id AND c.at_attempt = 0
+    WHERE m.opens_attempt
 ), event AS (
     INSERT INTO orders_orderevent (order_id, seq, from_status, status, attempt, at, message, details, hash)
-    SELECT order_id, seq, from_status, status, attempt, at, message, details, hash FROM moved
+    SELECT c.order_id, c.seq, c.from_status, c.status, c.attempt, c.at, c.message, c.details, c.hash
+    FROM chained c JOIN moved m ON m.order_id = c.order_id AND c.seq > m.from_seq
 )
-SELECT account_id, order_id, seq, attempt, at, CASE WHEN details <> told THEN details::text END FROM moved
+SELECT account_id, order_id, seq, attempt, at, CASE WHEN details <> wanted_details THEN details::text END FROM moved
 """

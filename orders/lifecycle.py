@@ -57,6 +57,9 @@ TERMINAL = frozenset(status for status, successors in TRANSITIONS.items() if not
 ACTIVE = frozenset(Status) - TERMINAL
 UNSENT = frozenset({Status.PENDING, Status.ROUTING, Status.BUILDING})
 
+# The way to the chain. Until its end nothing is committed to, so that quick steps of it may be written together.
+WAY_OUT = (Status.PENDING, Status.ROUTING, Status.BUILDING, Status.SUBMITTED)
+
 
 class AttemptState(StrEnum):
     """How far one attempt got. The order's status is simpler on purpose."""
@@ -76,6 +79,19 @@ def legal_pairs() -> Iterator[tuple[Status, Status]]:
         for successor in Status:
             if successor in TRANSITIONS[status]:
                 yield status, successor
+
+
+def legal_moves() -> Iterator[tuple[Status, Status, int]]:
+    """Every (status, successor, events) that one statement may write: a legal pair, or several steps of the way out.
+
+    The last of several may also end the order. A next attempt begins with a statement of its own.
+    """
+    for status, successor in legal_pairs():
+        yield status, successor, 1
+    for start, status in enumerate(WAY_OUT):
+        for end in range(start + 1, len(WAY_OUT) - 1):
+            for successor in sorted(TRANSITIONS[WAY_OUT[end]] - {Status.ROUTING}):
+                yield status, successor, end - start + 1
 
 
 def diagram() -> str:

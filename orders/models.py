@@ -4,6 +4,7 @@ Only `journal` writes an order's status, its attempts and its events.
 """
 
 import uuid
+from collections.abc import Iterable
 
 import pgtrigger
 import uuid_utils.compat
@@ -11,7 +12,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from orders.lifecycle import TERMINAL, AttemptState, Status, legal_pairs
+from orders.lifecycle import TERMINAL, AttemptState, Status, legal_moves, legal_pairs
 
 
 class EngineNow(Now):
@@ -39,6 +40,12 @@ def choices(kind: type[Status] | type[AttemptState]) -> list[tuple[str, str]]:
 def sql_list(values: frozenset[Status]) -> list[str]:
     """Sorted, so that a migration made twice is the same."""
     return sorted(value.value for value in values)
+
+
+def _sql_rows(moves: Iterable[tuple[Status, Status, int]]) -> str:
+    return ", ".join(
+        f"('{status}', '{successor}', {events})" for status, successor, events in moves
+    )
 
 
 class Account(models.Model):
@@ -186,13 +193,19 @@ class Order(models.Model):
                 operation=pgtrigger.Insert,
                 condition=~pgtrigger.Q(new__status=Status.PENDING.value),
             ),
-            pgtrigger.FSM(
+            pgtrigger.Trigger(
                 name="legal_status",
-                field="status",
-                transitions=[
-                    (status.value, successor.value) for status, successor in legal_pairs()
-                ],
+                operation=pgtrigger.Update,
+                when=pgtrigger.Before,
                 condition=pgtrigger.Q(old__status__df=pgtrigger.F("new__status")),
+                func=f"""
+                    IF (OLD.status, NEW.status, NEW.last_seq - OLD.last_seq) NOT IN ({_sql_rows(legal_moves())}) THEN
+                        RAISE EXCEPTION 'illegal transition of order %: from % to % with % event(s)',
+                            NEW.id, OLD.status, NEW.status, NEW.last_seq - OLD.last_seq
+                            USING ERRCODE = 'check_violation';
+                    END IF;
+                    RETURN NEW;
+                """,
             ),
             pgtrigger.Protect(
                 name="terminal_is_terminal",

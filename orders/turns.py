@@ -5,9 +5,9 @@ compute while the other waits for PostgreSQL. Whoever waits for its turn finds m
 waits long for a venue or the chain lets the next one in.
 """
 
+import math
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,7 +19,7 @@ WEIGHT_OF_THE_LAST = 0.2
 _turns = threading.Semaphore(AT_ONCE)
 _closed = threading.Event()
 _mine = threading.local()
-_usual_s: defaultdict[str, float] = defaultdict(float)
+_usual_s: dict[str, float] = {}
 
 
 class NoMoreTurns(Exception):
@@ -44,17 +44,23 @@ def mine() -> Iterator[None]:
             _mine.is_held = False
 
 
+def are_quick(*waits: str) -> bool:
+    """Whether these usually take no longer than what would have to be done meanwhile. Not of one never seen."""
+    return all(_usual_s.get(what, math.inf) < WORTH_LEAVING_S for what in waits)
+
+
 @contextmanager
 def outside(what: str) -> Iterator[None]:
     """Wait for something outside; if that usually takes long, let the next one in meanwhile, and come back in turn."""
     began = time.monotonic()
-    leaves = getattr(_mine, "is_held", False) and _usual_s[what] >= WORTH_LEAVING_S
+    leaves = getattr(_mine, "is_held", False) and _usual_s.get(what, 0.0) >= WORTH_LEAVING_S
     if leaves:
         _turns.release()
     try:
         yield
     finally:
         took_s = time.monotonic() - began
-        _usual_s[what] += WEIGHT_OF_THE_LAST * (took_s - _usual_s[what])
+        usual_s = _usual_s.setdefault(what, took_s)
+        _usual_s[what] = usual_s + WEIGHT_OF_THE_LAST * (took_s - usual_s)
         if leaves:
             _turns.acquire()
