@@ -172,19 +172,19 @@ def step(orders: Sequence[Order], *, desk: TradingDesk, done: Advanced) -> list[
         for transition in plan(group, desk, done.written)
     ]
     by_id = {order.id: order for order in orders}
-    passing = [transition for transition in planned if _is_passed(transition)]
-    ready = [transition for transition in planned if not _is_passed(transition)]
-    for transition in passing:
-        done.unwritten[transition.order_id] = _with_unwritten(transition, done)
-    on_their_way = [_move(by_id[each.order_id], each, done) for each in passing]
+    on_their_way, ready = [], []
+    for transition in planned:
+        if _is_passed(transition):
+            done.unwritten[transition.order_id] = _with_unwritten(transition, done)
+            on_their_way.append(_move(by_id[transition.order_id], transition, done))
+        else:
+            ready.append(transition)
     return on_their_way + _write([by_id[each.order_id] for each in ready], ready, done)
 
 
 def _is_passed(transition: Transition) -> bool:
     match transition.status:
-        case _ if transition.releases:
-            return False
-        case Status.ROUTING:
+        case Status.ROUTING if not transition.releases:
             return turns.are_quick("quotes")
         case Status.BUILDING:
             return turns.are_quick("blockhash", "simulations")
@@ -199,17 +199,7 @@ def _with_unwritten(transition: Transition, done: Advanced) -> Transition:
 def _write(orders: Sequence[Order], planned: Sequence[Transition], done: Advanced) -> list[Order]:
     """One journal call, or two; answers the orders that go on."""
     by_id = {order.id: order for order in orders}
-    # The next attempt begins with a statement of its own, after what led to it.
-    before = [
-        done.unwritten.pop(each.order_id)
-        for each in planned
-        if each.opens_attempt and each.order_id in done.unwritten
-    ]
-    lost = {
-        each.order_id
-        for each, outcome in zip(before, journal.record(before), strict=True)
-        if not isinstance(outcome, Event)
-    }
+    lost = _write_what_led_to_another_attempt(planned, done)
     ready = [each for each in planned if each.order_id not in lost]
     outcomes = journal.record([_with_unwritten(each, done) for each in ready])
     going_on = []
@@ -224,6 +214,23 @@ def _write(orders: Sequence[Order], planned: Sequence[Transition], done: Advance
         still = {order.id for order in going_on}
         done.held.forget((order.id, order.fence) for order in orders if order.id not in still)
     return going_on
+
+
+def _write_what_led_to_another_attempt(planned: Sequence[Transition], done: Advanced) -> set[UUID]:
+    """The next attempt begins with a statement of its own. Answers whose race was lost before it."""
+    before = [
+        done.unwritten.pop(each.order_id)
+        for each in planned
+        if each.opens_attempt and each.order_id in done.unwritten
+    ]
+    if not before:
+        return set()
+    outcomes = journal.record(before)
+    return {
+        each.order_id
+        for each, outcome in zip(before, outcomes, strict=True)
+        if not isinstance(outcome, Event)
+    }
 
 
 def _move(order: Order, transition: Transition, done: Advanced) -> Order:

@@ -93,8 +93,9 @@ class Passed:
 class Transition:
     """One change of one order: what the writer believes now, and what is to follow.
 
-    `passed` are the statuses between the two. `fence` is None only for writers that need no lease (a client's cancel). `due_in_s` says when a worker should look
-    again: the end of the writer's lease, or of a back-off. None leaves that as it is; a terminal state has none.
+    `passed` are the statuses between the two. `fence` is None only for writers that need no lease (a client's cancel).
+    `due_in_s` says when a worker should look again: the end of the writer's lease, or of a back-off. None leaves that
+    as it is; a terminal state has none.
     """
 
     order_id: UUID
@@ -214,9 +215,10 @@ def _accept_halves(orders: Sequence[NewOrder]) -> list[Outcome]:
 def record(transitions: Sequence[Transition]) -> list[Outcome]:
     """Write every transition whose beliefs hold; answer each with its event, None (somebody was first) or Refused.
 
-    Transitions of different orders are written in one statement and commit together; so are the events of one. If the database refuses the
-    statement, each is written on its own, so that one bad row stops no other. A connection that breaks raises
-    OperationalError: the writes may or may not have happened, and nothing must be sent on the strength of them.
+    Transitions of different orders, and the events of one, are written in one statement and commit together. If the
+    database refuses it, each transition is written on its own, so that one bad row stops no other. A connection that
+    breaks raises OperationalError: the writes may or may not have happened, and nothing must be sent on the strength
+    of them.
     """
     if not transitions:
         return []

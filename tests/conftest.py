@@ -9,7 +9,7 @@ import pytest
 from psycopg import sql
 from solders.keypair import Keypair
 
-from orders import accounts
+from orders import accounts, turns
 from orders.exchange import TradingDesk
 from orders.models import Account
 from routing.simulated_schema import create_database_if_missing, install
@@ -62,6 +62,19 @@ def open_desk(lab: ChainLab) -> Callable[..., TradingDesk]:
 @pytest.fixture
 def desk(open_desk: Callable[..., TradingDesk]) -> TradingDesk:
     return open_desk()
+
+
+@pytest.fixture(autouse=True)
+def nothing_known_of_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test begins as a worker does, that has not seen yet which steps are quick."""
+    monkeypatch.setattr(turns, "_usual_s", {})
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Venues and node have answered at once so far."""
+    for what in ("quotes", "blockhash", "simulations"):
+        monkeypatch.setitem(turns._usual_s, what, 0.0)
 
 
 @pytest.fixture

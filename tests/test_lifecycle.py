@@ -88,6 +88,36 @@ def test_raw_sql_cannot_move_an_order_illegally(
 
 
 @pytest.mark.parametrize(("status", "successor"), PAIRS)
+@pytest.mark.parametrize("events", [0, 2, 3, 4])
+def test_raw_sql_cannot_leap_but_on_the_way_out(
+    account: Account, status: Status, successor: Status, events: int
+) -> None:
+    order = order_at(status, account)
+    due = "NULL" if successor in TERMINAL else "coalesce(due_at, now())"
+    update = f"""
+        UPDATE orders_order SET status = '{successor}', due_at = {due}, error_code = 'X', tx_hash = 'x',
+            amount_out_base = 1, last_seq = last_seq + {events}
+        WHERE id = '{order.id}'
+    """
+    leaps = {
+        (Status.PENDING, Status.BUILDING, 2),
+        (Status.PENDING, Status.SUBMITTED, 3),
+        (Status.ROUTING, Status.SUBMITTED, 2),
+        *((Status.PENDING, end, n) for end in (Status.FAILED, Status.CANCELLED) for n in (2, 3)),
+        *((Status.ROUTING, end, 2) for end in (Status.FAILED, Status.CANCELLED)),
+    }
+
+    if (status, successor, events) in leaps or (status is successor and status in ACTIVE):
+        execute(update)
+    else:
+        with (
+            pytest.raises(DatabaseError, match=r"illegal transition|Cannot update"),
+            transaction.atomic(),
+        ):
+            execute(update)
+
+
+@pytest.mark.parametrize(("status", "successor"), PAIRS)
 def test_raw_sql_cannot_log_an_illegal_transition(
     account: Account, status: Status, successor: Status
 ) -> None:

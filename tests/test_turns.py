@@ -80,6 +80,21 @@ def test_how_long_a_wait_usually_takes_is_learnt(monkeypatch: pytest.MonkeyPatch
     assert turns._usual_s["a venue that has become slow"] > turns.WORTH_LEAVING_S
 
 
+def test_only_what_was_seen_to_be_quick_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(turns.time, "monotonic", lambda: now[0])
+
+    with turns.outside("a venue"):
+        pass
+    assert turns.are_quick("a venue")
+    assert not turns.are_quick("a venue", "a node that nobody has asked")
+
+    for _ in range(3):
+        with turns.outside("a venue"):
+            now[0] += 0.2
+    assert not turns.are_quick("a venue")
+
+
 def test_who_waits_while_the_process_is_about_to_stop_begins_nothing(
     threads: Threads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
