@@ -117,8 +117,17 @@ SCENARIOS = (
         delays=NO_DELAY,
         waits=True,
     ),
+    # Long enough for the rate that lasts: the last orders land 3 s after they were accepted.
     Scenario(
         name="default-delays",
+        title="Default delays, no sockets, one worker",
+        orders=12_000,
+        concurrency=50,
+        sockets=False,
+        delays=DEFAULT_DELAYS,
+    ),
+    Scenario(
+        name="default-delays-sockets",
         title="Default delays, a socket per order, one worker",
         orders=3_000,
         concurrency=50,

@@ -85,6 +85,12 @@ _ENDED = ", ".join(
 )
 _ACTIVE = ", ".join(f"'{status}'" for status in sorted(ACTIVE))
 
+# An attempt's columns, as a transition writes them. One that opens the first attempt writes them there.
+_CHANGE = """c(
+        state text, quotes jsonb, venue text, pool text, min_amount_out_base numeric, signature text,
+        signed_bytes text, last_valid_block_height bigint, genesis_hash text, signed_slot bigint, proof jsonb,
+        amount_out_base numeric, error_code text, error_message text)"""
+
 # `moving` locks the rows in the order of their ids, so that two batches can't wait for each other; `moved` carries all
 # that is written beside it, so that nothing need be joined again. `told` is one row per event, `chained` the same with
 # each one's hash over the one before. An event is progress, so the count of fruitless claims restarts.
@@ -155,13 +161,6 @@ WITH RECURSIVE wanted AS (
     FROM moving m JOIN chained c ON c.order_id = m.order_id AND c.seq = m.seq
     WHERE o.id = m.order_id
     RETURNING m.*
-), change AS (
-    SELECT m.order_id, m.at_attempt, c.*
-    FROM moved m, jsonb_to_record(CASE jsonb_typeof(m.change) WHEN 'object' THEN m.change END) AS c(
-        state text, quotes jsonb, venue text, pool text, min_amount_out_base numeric, signature text,
-        signed_bytes text, last_valid_block_height bigint, genesis_hash text, signed_slot bigint, proof jsonb,
-        amount_out_base numeric, error_code text, error_message text)
-    WHERE c.state IS NOT NULL
 ), changed AS (
     UPDATE orders_orderattempt a SET
         state = c.state,
@@ -180,8 +179,8 @@ WITH RECURSIVE wanted AS (
         error_message = coalesce(c.error_message, a.error_message),
         sent_at = CASE WHEN c.state = '{AttemptState.SENT}' THEN coalesce(a.sent_at, engine_now()) ELSE a.sent_at END,
         ended_at = CASE WHEN c.state IN ({_ENDED}) THEN engine_now() END
-    FROM change c
-    WHERE a.order_id = c.order_id AND a.number = c.at_attempt
+    FROM moved m, jsonb_to_record(CASE jsonb_typeof(m.change) WHEN 'object' THEN m.change END) AS {_CHANGE}
+    WHERE a.order_id = m.order_id AND a.number = m.at_attempt AND c.state IS NOT NULL
 ), opened AS (
     INSERT INTO orders_orderattempt (
         order_id, number, state, quotes, venue, pool, min_amount_out_base, signature, signed_bytes,
@@ -192,7 +191,9 @@ WITH RECURSIVE wanted AS (
            coalesce(c.error_code, ''), coalesce(c.error_message, ''),
            CASE c.state WHEN '{AttemptState.SENT}' THEN engine_now() END,
            CASE WHEN c.state IN ({_ENDED}) THEN engine_now() END
-    FROM moved m LEFT JOIN change c ON c.order_id = m.order_id AND c.at_attempt = 0
+    FROM moved m LEFT JOIN LATERAL
+        jsonb_to_record(CASE WHEN m.at_attempt = 0 AND jsonb_typeof(m.change) = 'object' THEN m.change END)
+        AS {_CHANGE} ON true
     WHERE m.opens_attempt
 ), event AS (
     INSERT INTO orders_orderevent (order_id, seq, from_status, status, attempt, at, message, details, hash)

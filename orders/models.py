@@ -42,10 +42,8 @@ def sql_list(values: frozenset[Status]) -> list[str]:
     return sorted(value.value for value in values)
 
 
-def _sql_rows(moves: Iterable[tuple[Status, Status, int]]) -> str:
-    return ", ".join(
-        f"('{status}', '{successor}', {events})" for status, successor, events in moves
-    )
+def _sql_array(moves: Iterable[tuple[Status, Status, int]]) -> str:
+    return ",".join(f"{status}:{successor}:{events}" for status, successor, events in moves)
 
 
 class Account(models.Model):
@@ -199,7 +197,8 @@ class Order(models.Model):
                 when=pgtrigger.Before,
                 condition=pgtrigger.Q(old__status__df=pgtrigger.F("new__status")),
                 func=f"""
-                    IF (OLD.status, NEW.status, NEW.last_seq - OLD.last_seq) NOT IN ({_sql_rows(legal_moves())}) THEN
+                    IF concat_ws(':', OLD.status, NEW.status, NEW.last_seq - OLD.last_seq)
+                            <> ALL ('{{{_sql_array(legal_moves())}}}'::text[]) THEN
                         RAISE EXCEPTION 'illegal transition of order %: from % to % with % event(s)',
                             NEW.id, OLD.status, NEW.status, NEW.last_seq - OLD.last_seq
                             USING ERRCODE = 'check_violation';
