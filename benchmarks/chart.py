@@ -14,7 +14,8 @@ from typing import Any
 GROUPS = (
     ("No delays", ("no-delay", "no-delay-together")),
     ("No delays, a socket per order", ("no-delay-sockets", "no-delay-sockets-together")),
-    ("Default delays, a socket per order", ("default-delays", None)),
+    ("Default delays", ("default-delays", None)),
+    ("Default delays, a socket per order", ("default-delays-sockets", None)),
 )
 SPLIT, TOGETHER, LIMIT = "#2f6fdb", "#9dbdf2", "#b9bec7"
 LEGEND = (
