@@ -9,7 +9,7 @@ import pytest
 from psycopg import sql
 from solders.keypair import Keypair
 
-from orders import accounts, turns
+from orders import accounts, inflight, turns
 from orders.exchange import TradingDesk
 from orders.models import Account
 from routing.simulated_schema import create_database_if_missing, install
@@ -68,6 +68,13 @@ def desk(open_desk: Callable[..., TradingDesk]) -> TradingDesk:
 def nothing_known_of_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test begins as a worker does, that has not seen yet which steps are quick."""
     monkeypatch.setattr(turns, "_usual_s", {})
+
+
+@pytest.fixture(autouse=True)
+def nothing_in_flight() -> Iterator[None]:
+    """What a test leaves to the pulse is nobody's after it."""
+    yield
+    inflight.here.forget(inflight.here.held())
 
 
 @pytest.fixture

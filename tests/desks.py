@@ -1,12 +1,15 @@
 """Desks on which something goes wrong: only what is not ours is faked, and only where a test says so."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from orders.exchange import TradingDesk
 from routing.chain import Chain, Statuses
 from routing.venue import FateUnknown, Quote, RoutingError, Swap, Unavailable, Venue
+
+OpenDesk = Callable[..., TradingDesk]
+"""The fixture `open_desk`."""
 
 
 class DownVenue:

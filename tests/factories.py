@@ -17,6 +17,7 @@ from orders.models import Account, Order, OrderEvent
 from orders.stream import Event
 
 SOL = 10**9
+ALL_THE_WAY = ["pending", "routing", "building", "submitted", "confirmed"]
 
 
 def new_order(account: Account, **wishes: Any) -> NewOrder:

@@ -3,7 +3,6 @@
 import io
 import json
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
@@ -24,12 +23,6 @@ from tests.factories import place
 from tests.routing.lab import ChainLab
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def nothing_in_flight() -> Iterator[None]:
-    yield
-    inflight.here.forget(inflight.here.held())
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Orders that go through the steps together: what they share, and that each keeps its own fate."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from orders import execution, inflight, intake, journal, leases, observe, quoting, steps, turns
+from orders import execution, intake, journal, leases, observe, quoting, steps, turns
 from orders.exchange import TradingDesk
 from orders.execution import Executed, execute
 from orders.models import Account, Order, OrderAttempt
@@ -18,18 +18,9 @@ from routing.tokens import SOL, USDC
 from routing.transaction import parse
 from routing.venue import Unavailable
 from tests.desks import behind
-from tests.factories import become_due, claim, place, retried, sign, statuses
+from tests.factories import ALL_THE_WAY, become_due, claim, place, retried, sign, statuses
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-ALL_THE_WAY = ["pending", "routing", "building", "submitted", "confirmed"]
-OpenDesk = Callable[..., TradingDesk]
-
-
-@pytest.fixture(autouse=True)
-def nothing_in_flight() -> Iterator[None]:
-    yield
-    inflight.here.forget(inflight.here.held())
 
 
 def test_a_hundred_orders_go_through_the_steps_together(

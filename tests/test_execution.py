@@ -1,7 +1,6 @@
 """Execution, step by step and through crashes, on a real chain with a clock that only the test moves."""
 
 import asyncio
-from collections.abc import Callable, Iterator
 from decimal import Decimal
 
 import pytest
@@ -13,20 +12,11 @@ from orders.execution import Advanced, execute
 from orders.lifecycle import AttemptState, Status
 from orders.models import Account, Order, OrderAttempt, OrderEvent
 from orders.retries import MAX_ATTEMPTS
-from tests.desks import DownVenue, behind, without
-from tests.factories import become_due, claim, place, retried, sign, statuses
+from tests.desks import DownVenue, OpenDesk, behind, without
+from tests.factories import ALL_THE_WAY, become_due, claim, place, retried, sign, statuses
 from tests.routing.lab import ChainLab, together
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-ALL_THE_WAY = ["pending", "routing", "building", "submitted", "confirmed"]
-OpenDesk = Callable[..., TradingDesk]
-
-
-@pytest.fixture(autouse=True)
-def nothing_in_flight() -> Iterator[None]:
-    yield
-    inflight.here.forget(inflight.here.held())
 
 
 def test_an_order_goes_all_the_way(account: Account, desk: TradingDesk) -> None:

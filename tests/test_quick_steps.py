@@ -1,6 +1,5 @@
 """Steps that are done at once are written together with the one that follows: fewer commits, the same log."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,16 +15,18 @@ from orders.models import Account, Order, OrderAttempt, OrderEvent
 from orders.retries import MAX_ATTEMPTS
 from orders.stream import Event
 from tests.desks import without
-from tests.factories import become_due, move, order_at, place, retried, statuses, transition
-from tests.test_execution import ALL_THE_WAY
+from tests.factories import (
+    ALL_THE_WAY,
+    become_due,
+    move,
+    order_at,
+    place,
+    retried,
+    statuses,
+    transition,
+)
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("quick")]
-
-
-@pytest.fixture(autouse=True)
-def nothing_in_flight() -> Iterator[None]:
-    yield
-    inflight.here.forget(inflight.here.held())
 
 
 @pytest.fixture

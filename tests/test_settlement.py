@@ -1,6 +1,6 @@
 """Settlement: what counts as confirmed, what proves death, what stays in doubt, and what a cancel changes."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,12 +22,6 @@ from tests.waiting import wait_until
 pytestmark = pytest.mark.django_db(transaction=True)
 
 FOR_EVER = 151 + 33  # slots until a transaction signed now is expired, and that is final
-
-
-@pytest.fixture(autouse=True)
-def nothing_in_flight() -> Iterator[None]:
-    yield
-    inflight.here.forget(inflight.here.held())
 
 
 @pytest.fixture

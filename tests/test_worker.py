@@ -15,12 +15,11 @@ from orders.lifecycle import TERMINAL
 from orders.models import Account, Order, OrderAttempt
 from routing.exchange import simulated_exchange
 from tests.engine import Worker
-from tests.factories import place, statuses
+from tests.factories import ALL_THE_WAY, place, statuses
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-ALL_THE_WAY = ["pending", "routing", "building", "submitted", "confirmed"]
 NO_REDIS = "redis://127.0.0.1:1/0"
 
 

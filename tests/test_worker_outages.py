@@ -16,13 +16,12 @@ from django.db import connection
 from orders.lifecycle import TERMINAL
 from orders.models import Account, Order, OrderAttempt
 from tests.engine import Worker, environment
-from tests.factories import place, statuses
+from tests.factories import ALL_THE_WAY, place, statuses
 from tests.outage_proxy import OutageProxy
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-ALL_THE_WAY = ["pending", "routing", "building", "submitted", "confirmed"]
 STOPS_WITHIN_S = 10
 AWAY_S = 2.0
 NO_REDIS = "redis://127.0.0.1:1/0"

@@ -1,12 +1,10 @@
 """Visitors, and orders worth looking at."""
 
-from collections.abc import Iterator
-
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from orders import execution, inflight
+from orders import execution
 from orders.admin import transactions
 from orders.exchange import TradingDesk
 from orders.inflight import Sent
@@ -14,12 +12,6 @@ from orders.models import Account, Order
 from tests.admin.console import logged_in, staff
 from tests.desks import behind
 from tests.factories import claim, place, sign
-
-
-@pytest.fixture(autouse=True)
-def nothing_in_flight() -> Iterator[None]:
-    yield
-    inflight.here.forget(inflight.here.held())
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from tests.chaos.judge import Verdict, judge
 from tests.chaos.plan import in_short
 from tests.chaos.recovery import Harm, TakeOver, Zombie
 from tests.chaos.run import Report
+from tests.factories import ALL_THE_WAY
 
-ALL_THE_WAY = ["pending", "routing", "building", "submitted", "confirmed"]
 RETRIED = [
     "pending",
     "routing",
