@@ -107,9 +107,8 @@ class Transition:
     message: str
     due_in_s: float | None
     details: dict[str, Any] = field(default_factory=dict)
-    attempt: AttemptChange | None = (
-        None  # written to the attempt that the order is at, or to its first
-    )
+    # Written to the attempt that the order is at; to the first, if that begins with this transition.
+    attempt: AttemptChange | None = None
     opens_attempt: bool = False  # the next attempt begins with this transition
     releases: bool = False  # gives the lease back: the writer's fencing token is void from here on
     selected_dex: str | None = None
