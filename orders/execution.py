@@ -27,7 +27,8 @@ from orders.quoting import swap_of
 from orders.retries import Retry
 from orders.steps import PLANS, Written, current_attempts, give_up
 from orders.stream import Event
-from routing.venue import Rejected, Swap
+from routing.errors import Rejected
+from routing.venue import Swap
 
 # How many orders go through the steps together, at the most.
 AT_ONCE = 100

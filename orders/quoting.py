@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orders.models import Order
+from routing.errors import Rejected, Unavailable
 from routing.router import Candidate, Route
 from routing.tokens import TOKENS, from_base
-from routing.venue import Quote, Rejected, Swap, Unavailable, Venue
+from routing.venue import Quote, Swap, Venue
 
 
 def swap_of(order: Order) -> Swap:

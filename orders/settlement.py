@@ -26,8 +26,8 @@ from routing.chain import (
     SignatureStatus,
     Statuses,
 )
+from routing.errors import RoutingError
 from routing.tokens import from_base
-from routing.venue import RoutingError
 
 RESEND_EVERY_S = 2.0
 MAX_SENDS_PER_CALL = 100

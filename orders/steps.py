@@ -21,9 +21,10 @@ from orders.models import Order, OrderAttempt
 from orders.quoting import below_the_limit, choice_in_words, quotes_as_json, swap_of
 from orders.retries import after_failure, nothing_was_sent
 from routing.chain import Blockhash
+from routing.errors import RoutingError, Unavailable
 from routing.router import Candidate, choose, collect_all_quotes, min_amount_out
 from routing.transaction import SignedTransaction, build_swap
-from routing.venue import Quote, RoutingError, Swap, Unavailable, Venue
+from routing.venue import Quote, Swap, Venue
 
 Written = dict[UUID, AttemptChange]
 """What was just written of orders' current attempts, so that it need not be read."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal, Protocol
 
-from routing.venue import RoutingError
+from routing.errors import RoutingError
 
 MAX_SIGNATURES_PER_CALL: Final = 256
 MAX_HISTORY_PER_CALL: Final = 1_000

@@ -12,10 +12,11 @@ from typing import Final
 from solders.instruction import AccountMeta, Instruction
 from solders.pubkey import Pubkey
 
+from routing.errors import Rejected
 from routing.market import Market
 from routing.pools import ConstantProductPools
 from routing.spl import TOKEN_PROGRAM_ID, derived_address, token_account
-from routing.venue import Quote, Rejected, SlotFeed, Swap, SwapTerms
+from routing.venue import Quote, SlotFeed, Swap, SwapTerms
 
 PROGRAM_ID: Final = Pubkey.from_string("LBUZKhRxPF3XUpBCjp4YzTKgLccjZhTSDM9YuVaPwxo")
 # The base fee of a bin step of 20 with a base factor of 10,000: 0.20 %.

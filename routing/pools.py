@@ -12,9 +12,10 @@ from typing import Final
 from solders.pubkey import Pubkey
 
 from routing import amm
+from routing.errors import Rejected
 from routing.market import Market
 from routing.tokens import SOL, TOKENS, USDC, Token
-from routing.venue import MAX_U64, Quote, Rejected, Swap, SwapTerms
+from routing.venue import MAX_U64, Quote, Swap, SwapTerms
 
 # One signature; a swap by this engine has no other signer (docs: solana.com/docs/core/fees).
 NETWORK_FEE_LAMPORTS: Final = 5_000

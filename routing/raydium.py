@@ -11,11 +11,12 @@ from typing import Final
 from solders.instruction import AccountMeta, Instruction
 from solders.pubkey import Pubkey
 
+from routing.errors import Rejected
 from routing.market import Market
 from routing.pools import ConstantProductPools
 from routing.spl import TOKEN_PROGRAM_ID, derived_address, token_account
 from routing.tokens import TOKENS_BY_MINT
-from routing.venue import Quote, Rejected, SlotFeed, Swap, SwapTerms
+from routing.venue import Quote, SlotFeed, Swap, SwapTerms
 
 PROGRAM_ID: Final = Pubkey.from_string("CPMMoo8L3F4NbTegBCKVNunggL7H1ZpdTHKxQB5qKP1C")
 # The lowest fee tier, 0.25 %.

@@ -11,7 +11,8 @@ from itertools import islice
 from typing import Final
 
 from routing.amm import BPS, ceil_div
-from routing.venue import Quote, Rejected, RoutingError, Swap, Unavailable, Venue
+from routing.errors import Rejected, RoutingError, Unavailable
+from routing.venue import Quote, Swap, Venue
 
 logger = logging.getLogger(__name__)
 

@@ -20,6 +20,7 @@ from routing.chain import (
     SignatureStatus,
     Statuses,
 )
+from routing.errors import FateUnknown, Rejected, RoutingError, Unavailable
 from routing.market import Market
 from routing.pools import NETWORK_FEE_LAMPORTS
 from routing.registry import open_venues
@@ -27,7 +28,7 @@ from routing.simulated_clock import ChainClock
 from routing.simulated_ledger import Effect, Entry, Ledger, Outcome
 from routing.simulation import SimulatedFeed, SimulationConfig
 from routing.transaction import ParsedTransaction, parse
-from routing.venue import FateUnknown, Program, Rejected, RoutingError, SwapTerms, Unavailable
+from routing.venue import Program, SwapTerms
 
 # How far back a node's status cache reaches, as in Solana's MAX_RECENT_BLOCKHASHES.
 STATUS_CACHE_SLOTS: Final = 150

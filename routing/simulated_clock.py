@@ -12,9 +12,9 @@ from typing import Final
 
 from solders.hash import Hash
 
+from routing.errors import Unavailable
 from routing.simulated_ledger import Genesis, Ledger
 from routing.simulation import SimulationConfig
-from routing.venue import Unavailable
 
 # A chain that is a little old has a finalized height, and no height below 0.
 _FIRST_SLOT: Final = 1_000

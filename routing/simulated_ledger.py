@@ -14,9 +14,9 @@ from typing import Any, Final
 import psycopg
 from psycopg_pool import ConnectionPool, PoolTimeout
 
+from routing.errors import Unavailable
 from routing.patience import SilentServer, giving_up_after
 from routing.simulated_schema import LANDING_LOCK
-from routing.venue import Unavailable
 
 _LANDED_AT_ONCE: Final = 1_000
 # After a silence nobody asks for this long: a caller that has waited in vain asks twice more at once.

@@ -21,10 +21,11 @@ from routing.chain import (
     LandedTransaction,
     Statuses,
 )
+from routing.errors import FateUnknown, RoutingError, Unavailable
 from routing.simulated_chain import SimulatedChain
 from routing.simulated_clock import blockhash_of
 from routing.simulation import SimulationConfig
-from routing.venue import FateUnknown, Program, RoutingError, Unavailable
+from routing.venue import Program
 
 OF_SENDS: Final = ("send_refused", "dropped", "answer_lost", "duplicate_send")
 

@@ -18,8 +18,8 @@ from solders.message import MessageV0, to_bytes_versioned
 from solders.pubkey import Pubkey
 from solders.transaction import SanitizeError, VersionedTransaction
 
+from routing.errors import Rejected
 from routing.spl import MEMO_PROGRAM_ID
-from routing.venue import Rejected
 
 MAX_TRANSACTION_BYTES: Final = 1_232  # PACKET_DATA_SIZE: what fits one IPv6 packet
 _KEYPAIR_BYTES: Final = 64

@@ -1,10 +1,10 @@
-"""What every venue promises: a quote, and the instruction that executes it. Also routing's errors.
+"""What every venue promises: a quote, and the instruction that executes it.
 
 Owns the words shared by venues, router and chain. It has no opinion on how a venue prices a swap.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 from solders.instruction import Instruction
 from solders.pubkey import Pubkey
@@ -12,38 +12,6 @@ from solders.pubkey import Pubkey
 from routing.tokens import Token
 
 MAX_U64 = 2**64 - 1
-
-
-class RoutingError(Exception):
-    """Something about a quote, a transaction or the chain went wrong.
-
-    `code` is stable and for programs, `str(error)` is a sentence for people, and the class says what
-    the caller may do next.
-    """
-
-    retryable: ClassVar[bool] = False
-
-    def __init__(self, code: str, sentence: str) -> None:
-        super().__init__(sentence)
-        self.code = code
-
-    def __reduce__(self) -> tuple[type["RoutingError"], tuple[str, str]]:
-        # Celery pickles exceptions, and the default would forget the code.
-        return type(self), (self.code, str(self))
-
-
-class Unavailable(RoutingError):
-    """Nothing was sent: try again."""
-
-    retryable = True
-
-
-class Rejected(RoutingError):
-    """Final: the same request will be refused again."""
-
-
-class FateUnknown(RoutingError):
-    """Something may have been sent: ask by signature, never build anew."""
 
 
 @dataclass(frozen=True, slots=True)

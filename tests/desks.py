@@ -6,7 +6,8 @@ from typing import Any
 
 from orders.exchange import TradingDesk
 from routing.chain import Chain, Statuses
-from routing.venue import FateUnknown, Quote, RoutingError, Swap, Unavailable, Venue
+from routing.errors import FateUnknown, RoutingError, Unavailable
+from routing.venue import Quote, Swap, Venue
 
 OpenDesk = Callable[..., TradingDesk]
 """The fixture `open_desk`."""

@@ -17,7 +17,7 @@ from orders.audit.checks import CHECKS
 from orders.audit.run import Report, audit
 from orders.exchange import TradingDesk
 from orders.models import Account, Order, OrderAttempt
-from routing.venue import Unavailable
+from routing.errors import Unavailable
 from tests.desks import behind
 from tests.factories import place
 from tests.routing.lab import ChainLab

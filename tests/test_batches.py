@@ -14,9 +14,9 @@ from orders import execution, intake, journal, leases, observe, quoting, steps, 
 from orders.exchange import TradingDesk
 from orders.execution import Executed, execute
 from orders.models import Account, Order, OrderAttempt
+from routing.errors import Unavailable
 from routing.tokens import SOL, USDC
 from routing.transaction import parse
-from routing.venue import Unavailable
 from tests.desks import behind
 from tests.factories import ALL_THE_WAY, become_due, claim, place, retried, sign, statuses
 

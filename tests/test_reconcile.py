@@ -18,8 +18,8 @@ from orders.audit.run import audit
 from orders.exchange import TradingDesk
 from orders.models import Account, Order
 from orders.reconciliation import Reconciled
+from routing.errors import Unavailable
 from routing.tokens import SOL, USDC
-from routing.venue import Unavailable
 from tests.desks import behind
 from tests.factories import place, statuses
 from tests.routing.lab import ChainLab

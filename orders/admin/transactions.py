@@ -15,8 +15,8 @@ from orders.admin.format import attempt_link, chip, code, instant, pretty_json, 
 from orders.exchange import exchange
 from orders.models import OrderAttempt
 from routing.chain import Chain, Head, LandedTransaction, SignatureStatus
+from routing.errors import Unavailable
 from routing.tokens import SOL, from_base
-from routing.venue import Unavailable
 
 SIGNATURE = re.compile("[1-9A-HJ-NP-Za-km-z]{64,88}")
 

@@ -17,7 +17,7 @@ from routing.chain import (
     Head,
     LandedTransaction,
 )
-from routing.venue import Unavailable
+from routing.errors import Unavailable
 
 T = TypeVar("T")
 

@@ -5,8 +5,8 @@ from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 
 from routing.chain import SignatureStatus
+from routing.errors import Rejected, Unavailable
 from routing.transaction import build_swap
-from routing.venue import Rejected, Unavailable
 from tests.routing.lab import (
     STARTED_AT_S,
     ChainLab,

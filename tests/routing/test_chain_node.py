@@ -6,10 +6,10 @@ from typing import Any
 import psycopg
 import pytest
 
+from routing.errors import FateUnknown, Unavailable
 from routing.simulated_chain import SimulatedChain
 from routing.simulated_schema import create_database_if_missing, install
 from routing.simulation import SimulationConfig
-from routing.venue import FateUnknown, Unavailable
 from tests.routing.lab import (
     ChainLab,
     ManualClock,

@@ -7,8 +7,8 @@ import psycopg
 import pytest
 
 from routing.chain import LandedTransaction
+from routing.errors import FateUnknown
 from routing.simulated_chain import SimulatedChain
-from routing.venue import FateUnknown
 from tests.routing.lab import (
     ChainLab,
     ManualClock,

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 import psycopg
 import pytest
 
+from routing.errors import FateUnknown, Unavailable
 from routing.simulated_chain import SimulatedChain
 from routing.simulation import SimulationConfig
-from routing.venue import FateUnknown, Unavailable
 from tests.outage_proxy import OutageProxy
 from tests.routing.lab import ChainLab, receipt, together
 from tests.waiting import wait_until

@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 
+from routing.errors import Rejected, Unavailable
 from routing.router import Candidate, choose, collect_quotes, min_amount_out
 from routing.tokens import SOL, USDC
-from routing.venue import Quote, Rejected, Swap, Unavailable
+from routing.venue import Quote, Swap
 
 SWAP = Swap(SOL, USDC, 10**9)
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
+from routing.errors import FateUnknown, RoutingError, Unavailable
 from routing.faults import FAULTS
 from routing.simulated_node import SimulatedNode
 from routing.simulation import SimulationConfig
 from routing.transaction import SignedTransaction
-from routing.venue import FateUnknown, RoutingError, Unavailable
 from tests.routing.lab import ChainLab, receipt, rows, status
 
 VALID, FINALITY = 20, 4

@@ -14,9 +14,9 @@ from solders.message import MessageV0
 from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 
+from routing.errors import FateUnknown, Rejected, RoutingError, Unavailable
 from routing.spl import MEMO_PROGRAM_ID
 from routing.transaction import SignedTransaction, build_swap, create_signer, load_signer, parse
-from routing.venue import FateUnknown, Rejected, RoutingError, Unavailable
 
 PROGRAM = Pubkey.from_bytes(bytes([9] * 32))
 BLOCKHASH = str(Hash(bytes([5] * 32)))

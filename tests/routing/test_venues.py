@@ -9,10 +9,11 @@ from solders.instruction import AccountMeta, Instruction
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
+from routing.errors import Rejected
 from routing.market import Market
 from routing.registry import VENUES, open_venues
 from routing.tokens import SOL, TOKENS, USDC, Token
-from routing.venue import Program, Quote, Rejected, Swap, SwapTerms
+from routing.venue import Program, Quote, Swap, SwapTerms
 
 SLOT = 4_242
 DIRECT_PAIRS = [

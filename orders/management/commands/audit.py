@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from orders.audit.checks import CHECKS
 from orders.audit.run import Report, audit
 from orders.exchange import trading_desk
-from routing.venue import Unavailable
+from routing.errors import Unavailable
 
 SHOWN = 20
 NOT_CHECKED = 2

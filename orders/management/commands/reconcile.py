@@ -11,7 +11,7 @@ from rich.console import Console
 from orders.checkpoint_log import NoKey
 from orders.exchange import trading_desk
 from orders.reconciliation import Reconciled, reconcile
-from routing.venue import Unavailable
+from routing.errors import Unavailable
 
 
 class Command(BaseCommand):
