@@ -242,6 +242,8 @@ EXECUTION = env.str("EXECUTION", "on", validate=validate.OneOf(["on", "halted"])
 LEASE_S = env.float("LEASE_S", 5.0, validate=validate.Range(min=0.1))
 SWEEP_INTERVAL_S = env.float("SWEEP_INTERVAL_S", 1.0, validate=validate.Range(min=0.01))
 QUOTE_DEADLINE_MS = env.int("QUOTE_DEADLINE_MS", 500, validate=validate.Range(min=1))
+# What each leg of a route is taken to cost beside its fee, for compute units: an order is divided only for more.
+LEG_COST_LAMPORTS = env.int("LEG_COST_LAMPORTS", 20_000, validate=validate.Range(min=0))
 MAX_ORDER_AMOUNT = env.decimal("MAX_ORDER_AMOUNT", Decimal(1_000_000_000))
 ORDER_RATE_LIMIT = rate("ORDER_RATE_LIMIT", "6000/min")
 # Where clients reach the sockets, like wss://stream.example; empty if that is the API's own address.

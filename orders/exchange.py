@@ -1,18 +1,22 @@
 """Which exchange this process trades on: the venues, the chain and the key that signs, as the settings say."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
 from django.conf import settings
 from solders.keypair import Keypair
 
-from routing.chain import Chain
+from routing.answers import Answer
+from routing.chain import NETWORK_FEE_LAMPORTS, Chain
 from routing.exchange import Exchange, simulated_exchange
+from routing.route import ReferencePrices
+from routing.router import Terms, pairs_of
 from routing.simulation import SimulationConfig
+from routing.tokens import SOL, Token
 from routing.transaction import load_signer
-from routing.venue import Venue
+from routing.venue import Swap, Venue
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +27,24 @@ class TradingDesk:
     chain: Chain
     signer: Keypair
     genesis_hash: Callable[[], str]  # of the cluster that we trade on
+    # What tokens are worth on the market at a slot.
+    prices: Callable[[Sequence[Token], int], ReferencePrices]
     purge: Callable[
         [int], int
     ]  # forgets transactions that landed before a slot; the simulation's housekeeping
     monotonic: Callable[[], float] = time.monotonic  # seconds, to measure waiting by
+
+    def terms(self, swap: Swap, answers: Sequence[Answer]) -> Terms:
+        """What a route costs, at the market's prices of the newest slot that a venue answered for."""
+        tokens = {token.symbol: token for pair in pairs_of(swap) for token in pair} | {"SOL": SOL}
+        slot = max((pool.slot for answer in answers for pool in answer.pools[:1]), default=None)
+        return Terms(
+            prices=self.prices(list(tokens.values()), slot)
+            if slot is not None
+            else ReferencePrices({}),
+            network_fee_lamports=NETWORK_FEE_LAMPORTS,
+            leg_cost_lamports=settings.LEG_COST_LAMPORTS,
+        )
 
     def __repr__(self) -> str:
         return f"TradingDesk(venues={list(self.venues)}, signer={self.signer.pubkey()})"
@@ -49,6 +67,7 @@ def trading_desk() -> TradingDesk:
         chain=outside.chain,
         signer=signer(),
         genesis_hash=outside.genesis_hash,
+        prices=outside.prices,
         purge=outside.purge,
     )
 

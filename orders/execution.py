@@ -266,7 +266,7 @@ def resume(
             last_seq=order.last_seq,
             attempt=order.attempt,
             swap=swap,
-            venue_label=order.selected_dex.capitalize(),
+            venue=order.selected_dex,
             signature=attempt.signature or "",
             signed_bytes=_raw(attempt),
             last_valid_block_height=attempt.last_valid_block_height or 0,

@@ -26,7 +26,7 @@ class Sent:
     last_seq: int
     attempt: int
     swap: Swap
-    venue_label: str
+    venue: str
     signature: str
     signed_bytes: bytes = field(repr=False)
     last_valid_block_height: int

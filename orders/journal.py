@@ -60,6 +60,7 @@ class AttemptChange:
 
     state: AttemptState
     quotes: list[dict[str, Any]] | None = None
+    receipt: dict[str, Any] | None = None
     venue: str | None = None
     pool: str | None = None
     min_amount_out_base: int | None = None

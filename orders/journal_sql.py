@@ -87,7 +87,7 @@ _ACTIVE = ", ".join(f"'{status}'" for status in sorted(ACTIVE))
 
 # An attempt's columns, as a transition writes them. One that opens the first attempt writes them there.
 _CHANGE = """c(
-        state text, quotes jsonb, venue text, pool text, min_amount_out_base numeric, signature text,
+        state text, quotes jsonb, receipt jsonb, venue text, pool text, min_amount_out_base numeric, signature text,
         signed_bytes text, last_valid_block_height bigint, genesis_hash text, signed_slot bigint, proof jsonb,
         amount_out_base numeric, error_code text, error_message text)"""
 
@@ -165,6 +165,7 @@ WITH RECURSIVE wanted AS (
     UPDATE orders_orderattempt a SET
         state = c.state,
         quotes = coalesce(c.quotes, a.quotes),
+        receipt = coalesce(c.receipt, a.receipt),
         venue = coalesce(c.venue, a.venue),
         pool = coalesce(c.pool, a.pool),
         min_amount_out_base = coalesce(c.min_amount_out_base, a.min_amount_out_base),
@@ -183,10 +184,10 @@ WITH RECURSIVE wanted AS (
     WHERE a.order_id = m.order_id AND a.number = m.at_attempt AND c.state IS NOT NULL
 ), opened AS (
     INSERT INTO orders_orderattempt (
-        order_id, number, state, quotes, venue, pool, min_amount_out_base, signature, signed_bytes,
+        order_id, number, state, quotes, receipt, venue, pool, min_amount_out_base, signature, signed_bytes,
         last_valid_block_height, genesis_hash, signed_slot, error_code, error_message, sent_at, ended_at)
     SELECT m.order_id, m.attempt, coalesce(c.state, '{AttemptState.QUOTING}'), coalesce(c.quotes, '[]'),
-           coalesce(c.venue, ''), coalesce(c.pool, ''), c.min_amount_out_base, c.signature,
+           c.receipt, coalesce(c.venue, ''), coalesce(c.pool, ''), c.min_amount_out_base, c.signature,
            decode(c.signed_bytes, 'base64'), c.last_valid_block_height, coalesce(c.genesis_hash, ''), c.signed_slot,
            coalesce(c.error_code, ''), coalesce(c.error_message, ''),
            CASE c.state WHEN '{AttemptState.SENT}' THEN engine_now() END,

@@ -125,7 +125,7 @@ class Order(models.Model):
     min_amount_out_base = models.DecimalField(
         max_digits=20, decimal_places=0, null=True
     )  # the first attempt's
-    selected_dex = models.CharField(max_length=32, db_default="")
+    selected_dex = models.CharField(max_length=100, db_default="")  # as the attempt's venue
     tx_hash = models.CharField(max_length=88, db_default="")
     amount_out_base = models.DecimalField(max_digits=20, decimal_places=0, null=True)
     error_code = models.CharField(max_length=40, db_default="")
@@ -257,9 +257,13 @@ class OrderAttempt(models.Model):
     state = models.CharField(max_length=16, choices=choices(AttemptState))
     quotes = models.JSONField(
         db_default=[]
-    )  # every venue's, with why it lost: see execution.quotes_as_json
-    venue = models.CharField(max_length=32, db_default="")
-    pool = models.CharField(max_length=44, db_default="")
+    )  # every way that was weighed, with why it lost: see quoting.quotes_as_json
+    receipt = models.JSONField(
+        null=True
+    )  # what the decision rests on: see receipts.receipt_as_json
+    # Of a route through several pools each in its order, with a + between.
+    venue = models.CharField(max_length=100, db_default="")
+    pool = models.CharField(max_length=134, db_default="")
     min_amount_out_base = models.DecimalField(max_digits=20, decimal_places=0, null=True)
     signature = models.CharField(max_length=88, null=True, unique=True)
     signed_bytes = models.BinaryField(null=True)
@@ -385,3 +389,22 @@ class OrderEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.order_id}#{self.seq} {self.status}"
+
+
+class PoolState(models.Model):
+    """What a decision found in a pool, kept once per slot: decisions refer to it, and can be made again from it."""
+
+    pool = models.CharField(max_length=44)
+    slot = models.BigIntegerField()
+    venue = models.CharField(max_length=32)
+    state = models.JSONField()
+
+    class Meta:
+        constraints = [
+            # receipts: a decision's states, and whether one is kept already
+            models.UniqueConstraint(fields=["pool", "slot"], name="pool_state_once_per_slot"),
+        ]
+        triggers = [pgtrigger.Protect(name="state_is_kept", operation=pgtrigger.Update)]
+
+    def __str__(self) -> str:
+        return f"{self.pool}@{self.slot}"

@@ -1,13 +1,14 @@
-"""What venues offered for an order: in wire form, and in words."""
+"""What was weighed for an order: in wire form, and in words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from orders.models import Order
 from routing.errors import Rejected, Unavailable
-from routing.router import Candidate, Route
+from routing.route import Route
+from routing.router import Candidate, Decision
 from routing.tokens import TOKENS, from_base
-from routing.venue import Quote, Swap, Venue
+from routing.venue import Swap
 
 
 def swap_of(order: Order) -> Swap:
@@ -16,59 +17,79 @@ def swap_of(order: Order) -> Swap:
     return Swap(TOKENS[order.token_in], TOKENS[order.token_out], int(order.amount_in_base))
 
 
-def quotes_as_json(
-    candidates: Sequence[Candidate], swap: Swap, *, winner: Quote | None
-) -> list[dict[str, Any]]:
+def quotes_as_json(candidates: Sequence[Candidate], swap: Swap) -> list[dict[str, Any]]:
     """Every candidate in wire form, the winner and the losers with why they lost."""
-    return [
-        _quote_as_json(candidate, swap, chosen=candidate.quote is winner)
-        for candidate in candidates
-    ]
+    return [_quote_as_json(candidate, swap) for candidate in candidates]
 
 
-def _quote_as_json(candidate: Candidate, swap: Swap, *, chosen: bool) -> dict[str, Any]:
-    lost = {} if chosen else {"lostBecause": candidate.lost_because}
-    quote = candidate.quote
-    if quote is None:
+def _quote_as_json(candidate: Candidate, swap: Swap) -> dict[str, Any]:
+    route = candidate.route
+    if route is None:
         return {
             "venue": candidate.venue,
             "chosen": False,
             "error": {"code": candidate.error_code, "message": candidate.error},
-            **lost,
+            "lostBecause": candidate.lost_because,
         }
-    return {
-        "venue": quote.venue,
-        "chosen": chosen,
-        "pool": quote.pool,
-        "amountOut": from_base(quote.amount_out_base, swap.token_out),
-        "netAmountOut": from_base(quote.net_out_base, swap.token_out),
-        "fee": from_base(quote.fee_base, swap.token_in),
-        "networkFee": from_base(quote.network_fee_base, swap.token_out),
-        "priceImpactBps": quote.price_impact_bps,
-        "depth": from_base(quote.depth_base, swap.token_out),
-        "slot": quote.slot,
-        **lost,
+    quote = {
+        "venue": route.venue,
+        "chosen": candidate.lost_because is None,
+        "pools": [leg.pool.address for leg in route.legs],
+        "amountOut": from_base(route.amount_out_base, swap.token_out),
+        "netAmountOut": from_base(candidate.net_out_base, swap.token_out),
+        "priceImpactBps": route.price_impact_bps,
     }
+    if candidate.lost_because is not None:
+        quote["lostBecause"] = candidate.lost_because
+    return quote
 
 
-def choice_in_words(route: Route, swap: Swap, venues: Mapping[str, Venue]) -> str:
-    """What the winner offers, and why each other lost."""
-    offer = f"{from_base(route.winner.amount_out_base, swap.token_out)} {swap.token_out.symbol}"
-    sentence = f"{venues[route.winner.venue].label} offers {offer}."
-    losers = [
-        f"{venues[candidate.venue].label}: {candidate.lost_because}."
-        for candidate in route.candidates
-        if candidate.lost_because
+def legs_as_json(route: Route) -> list[dict[str, Any]]:
+    """A route's legs in their order; `sharePct` is the leg's part of what its hop takes in, to a hundredth."""
+    return [
+        {
+            "hop": leg.hop + 1,
+            "venue": leg.pool.venue,
+            "pool": leg.pool.address,
+            "tokenIn": leg.token_in.symbol,
+            "tokenOut": leg.token_out.symbol,
+            "amountIn": from_base(leg.fill.amount_in_base, leg.token_in),
+            "amountOut": from_base(leg.fill.amount_out_base, leg.token_out),
+            "fee": from_base(leg.fill.fee_base, leg.token_in),
+            "sharePct": round(100 * leg.fill.amount_in_base / taken_base, 2),
+        }
+        for legs in route.hops()
+        for taken_base in [sum(leg.fill.amount_in_base for leg in legs)]
+        for leg in legs
     ]
-    return " ".join([sentence, *losers])
 
 
-def below_the_limit(quote: Quote, limit_base: int, swap: Swap) -> Unavailable:
+def choice_in_words(decision: Decision) -> str:
+    """What the chosen route offers, and how far behind the best way of each other venue is, or why it has none."""
+    swap = decision.swap
+    offer = f"{from_base(decision.route.amount_out_base, swap.token_out)} {swap.token_out.symbol}"
+    best: dict[str, Candidate] = {}
+    for candidate in decision.candidates:
+        known = best.get(candidate.venue)
+        if known is None or (candidate.route and candidate.net_out_base > known.net_out_base):
+            best[candidate.venue] = candidate
+    losers = [
+        f"{label_of(each.venue)}: {each.lost_because}."
+        for each in best.values()
+        if each.lost_because
+    ]
+    return " ".join([f"{label_of(decision.route.venue)} for {offer}.", *losers])
+
+
+def label_of(venue: str) -> str:
+    """What people call it: "Raydium", or "Raydium and Meteora" for a route through both."""
+    labels = [name.capitalize() for name in venue.split("+")]
+    return " and ".join(filter(None, [", ".join(labels[:-1]), labels[-1]]))
+
+
+def below_the_limit(amount_out_base: int, limit_base: int, swap: Swap) -> Unavailable:
     """Nobody pays what the first attempt's slippage limit asks for; that may change."""
-    offer, limit = (
-        from_base(quote.amount_out_base, swap.token_out),
-        from_base(limit_base, swap.token_out),
-    )
+    offer, limit = (from_base(amount, swap.token_out) for amount in (amount_out_base, limit_base))
     return Unavailable(
         "SLIPPAGE_EXCEEDED",
         f"the best offer, {offer} {swap.token_out.symbol}, is below the {limit} "

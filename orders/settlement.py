@@ -17,6 +17,7 @@ from orders.inflight import InFlight, Sent
 from orders.journal import AttemptChange, Refused, Transition
 from orders.lifecycle import AttemptState, Status
 from orders.models import Order
+from orders.quoting import label_of
 from orders.retries import Retry, after_failure
 from orders.stream import Event, executed_price
 from routing.chain import (
@@ -300,7 +301,7 @@ def _confirmed(sent: Sent, receipt: LandedTransaction) -> Transition:
         fence=sent.fence,
         status=Status.CONFIRMED,
         message=f"Swapped {amount_in} {swap.token_in.symbol} for {amount_out} {swap.token_out.symbol} "
-        f"on {sent.venue_label}.",
+        f"on {label_of(sent.venue)}.",
         due_in_s=None,
         details={
             "selectedDex": receipt.venue,

@@ -1,30 +1,35 @@
 """What an order of each active status is to become: plans, that are written later, all in one call.
 
 Each function takes orders of one status together, so that one call to a venue or the node serves all of them. Nothing
-is sent here, and nothing is written.
+is sent here, and nothing of an order is written.
 """
 
 import base64
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import chain
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
+from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 
-from orders import background, turns
+from orders import background, receipts, turns
 from orders.exchange import TradingDesk
 from orders.journal import AttemptChange, Transition
 from orders.lifecycle import AttemptState, Status
 from orders.models import Order, OrderAttempt
-from orders.quoting import below_the_limit, choice_in_words, quotes_as_json, swap_of
+from orders.quoting import below_the_limit, choice_in_words, label_of, quotes_as_json, swap_of
 from orders.retries import after_failure, nothing_was_sent
+from routing import route_program
+from routing.answers import Answer, collect
 from routing.chain import Blockhash
 from routing.errors import RoutingError, Unavailable
-from routing.router import Candidate, choose, collect_all_quotes, min_amount_out
+from routing.router import Undecided, decide, min_amount_out, pairs_of
 from routing.transaction import SignedTransaction, build_swap
-from routing.venue import Quote, Swap, Venue
+from routing.venue import Swap
 
 Written = dict[UUID, AttemptChange]
 """What was just written of orders' current attempts, so that it need not be read."""
@@ -32,7 +37,7 @@ Written = dict[UUID, AttemptChange]
 
 class _Built(NamedTuple):
     order: Order
-    venue: Venue
+    venue: str
     transaction: SignedTransaction
 
 
@@ -44,10 +49,10 @@ def _start(orders: Sequence[Order], desk: TradingDesk, written: Written) -> list
     ]
 
 
-def _choose_venues(
+def _choose_routes(
     orders: Sequence[Order], desk: TradingDesk, written: Written
 ) -> list[Transition]:
-    """routing → building: every venue quoted under one deadline, the best net output chosen."""
+    """routing → building: every venue asked under one deadline, the route with the best net output chosen."""
     planned, swaps = [], {}
     for order in orders:
         try:
@@ -56,40 +61,44 @@ def _choose_venues(
             planned.append(give_up(order, error))
     connection.close()  # back to the pool: a thread that waits for venues needs none
     deadline_s = settings.QUOTE_DEADLINE_MS / 1000
+    pairs = {order: pairs_of(swap) for order, swap in swaps.items()}
     with turns.outside("quotes"):
-        quoted = background.run(
-            collect_all_quotes(desk.venues.values(), list(swaps.values()), deadline_s=deadline_s),
+        answers = background.run(
+            collect(desk.venues.values(), pairs.values(), deadline_s=deadline_s),
             timeout_s=deadline_s + 5,
         )
-    for (order, swap), candidates in zip(swaps.items(), quoted, strict=True):
-        planned.append(_choice(order, swap, candidates, desk))
+    receipts.keep(chain.from_iterable(answers.values()))
+    for order, swap in swaps.items():
+        planned.append(_choice(order, swap, answers[pairs[order]], desk))
     return planned
 
 
-def _choice(
-    order: Order, swap: Swap, candidates: tuple[Candidate, ...], desk: TradingDesk
-) -> Transition:
+def _choice(order: Order, swap: Swap, answers: tuple[Answer, ...], desk: TradingDesk) -> Transition:
     try:
-        route = choose(candidates)
-        quote, limit = route.winner, _limit(order, route.winner)
-        if quote.amount_out_base < limit:
-            raise below_the_limit(quote, limit, swap)
-    except RoutingError as error:
-        return give_up(order, error, quotes=quotes_as_json(candidates, swap, winner=None))
-    quotes = quotes_as_json(route.candidates, swap, winner=quote)
+        decision = decide(swap, answers, desk.terms(swap, answers))
+    except Undecided as undecided:
+        quotes = quotes_as_json(undecided.candidates, swap)
+        return give_up(order, undecided.error, quotes=quotes)
+    route, quotes = decision.route, quotes_as_json(decision.candidates, swap)
+    limit = _limit(order, route.amount_out_base)
+    if route.amount_out_base < limit:
+        error = below_the_limit(route.amount_out_base, limit, swap)
+        return give_up(order, error, quotes=[{**quote, "chosen": False} for quote in quotes])
+    receipt = receipts.receipt_as_json(decision)
     return _to(
         order,
         status=Status.BUILDING,
-        message=choice_in_words(route, swap, desk.venues),
-        details={"selectedDex": quote.venue, "quotes": quotes},
+        message=choice_in_words(decision),
+        details={"selectedDex": route.venue, "legs": receipt["legs"], "quotes": quotes},
         attempt=AttemptChange(
             state=AttemptState.BUILT,
             quotes=quotes,
-            venue=quote.venue,
-            pool=quote.pool,
+            receipt=receipt,
+            venue=route.venue,
+            pool="+".join(leg.pool.address for leg in route.legs),
             min_amount_out_base=limit,
         ),
-        selected_dex=quote.venue,
+        selected_dex=route.venue,
         min_amount_out_base=limit,
     )
 
@@ -123,15 +132,7 @@ def _build(
     owner: Pubkey,
     desk: TradingDesk,
 ) -> _Built:
-    venue = desk.venues.get(attempt.venue or "")
-    if venue is None:
-        raise Unavailable("VENUE_GONE", f"{attempt.venue} is not a venue of this engine any more")
-    instruction = venue.instruction(
-        pool=attempt.pool or "",
-        swap=swap_of(order),
-        min_amount_out_base=int(attempt.min_amount_out_base or 0),
-        owner=owner,
-    )
+    instruction = _instruction(order, attempt, owner=owner, desk=desk)
     transaction = build_swap(
         instruction,
         memo=f"{order.id}:{order.attempt}",
@@ -139,7 +140,32 @@ def _build(
         signer=desk.signer,
         payer=owner,
     )
-    return _Built(order, venue, transaction)
+    return _Built(order, attempt.venue or "", transaction)
+
+
+def _instruction(
+    order: Order, attempt: AttemptChange | OrderAttempt, *, owner: Pubkey, desk: TradingDesk
+) -> Instruction:
+    """A venue's own instruction, for a route of one leg; else one of the route program."""
+    legs = receipts.legs_of(attempt.receipt or {"legs": []})
+    minimum_base = int(attempt.min_amount_out_base or 0)
+    single = len(legs) == 1
+    instructions = []
+    for leg in legs:
+        venue = desk.venues.get(leg.venue)
+        if venue is None:
+            raise Unavailable("VENUE_GONE", f"{leg.venue} is not a venue of this engine any more")
+        terms = replace(leg.terms, min_amount_out_base=minimum_base) if single else leg.terms
+        instructions.append((leg.hop, venue.instruction(terms, owner=owner)))
+    if single:
+        ((_, instruction),) = instructions
+        return instruction
+    return route_program.instruction(
+        instructions,
+        amount_in_base=int(order.amount_in_base),
+        min_amount_out_base=minimum_base,
+        owner=owner,
+    )
 
 
 def _try_out(built: Sequence[_Built], recent: Blockhash, desk: TradingDesk) -> list[Transition]:
@@ -158,7 +184,8 @@ def _try_out(built: Sequence[_Built], recent: Blockhash, desk: TradingDesk) -> l
 
 
 def _refusal(built: _Built, trouble: RoutingError) -> Transition:
-    ended = f"the simulation on {built.venue.label} ended with {trouble.code}"
+    label = label_of(built.venue)
+    ended = f"the simulation on {label} ended with {trouble.code}"
     return give_up(built.order, type(trouble)(trouble.code, f"{ended}, so nothing was sent"))
 
 
@@ -167,8 +194,8 @@ def _submission(built: _Built, recent: Blockhash) -> Transition:
     return _to(
         order,
         status=Status.SUBMITTED,
-        message=f"Transaction signed; sending it to {venue.label}.",
-        details={"selectedDex": venue.name, "txHash": transaction.signature},
+        message=f"Transaction signed; sending it to {label_of(venue)}.",
+        details={"selectedDex": venue, "txHash": transaction.signature},
         attempt=AttemptChange(
             state=AttemptState.SENT,
             signature=transaction.signature,
@@ -183,7 +210,7 @@ def _submission(built: _Built, recent: Blockhash) -> Transition:
 
 PLANS: dict[Status, Callable[[Sequence[Order], TradingDesk, Written], list[Transition]]] = {
     Status.PENDING: _start,
-    Status.ROUTING: _choose_venues,
+    Status.ROUTING: _choose_routes,
     Status.BUILDING: _build_all,
 }
 
@@ -206,9 +233,9 @@ def give_up(
     )
 
 
-def _limit(order: Order, quote: Quote) -> int:
+def _limit(order: Order, amount_out_base: int) -> int:
     """The least to accept, in base units: never below the first attempt's, so that retrying loosens nothing."""
-    limit = min_amount_out(quote.amount_out_base, order.slippage_bps)
+    limit = min_amount_out(amount_out_base, order.slippage_bps)
     return max(limit, int(order.min_amount_out_base or 0), 1)
 
 

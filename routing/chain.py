@@ -11,6 +11,9 @@ from typing import Final, Literal, Protocol
 
 from routing.errors import RoutingError
 
+# One signature; a swap by this engine has no other signer (docs: solana.com/docs/core/fees).
+NETWORK_FEE_LAMPORTS: Final = 5_000
+
 MAX_SIGNATURES_PER_CALL: Final = 256
 MAX_HISTORY_PER_CALL: Final = 1_000
 
@@ -65,7 +68,10 @@ class Statuses:
 
 @dataclass(frozen=True, slots=True)
 class LandedTransaction:
-    """A receipt. Amounts are base units; `amount_out_base` is 0 on error, the fee is paid all the same."""
+    """A receipt. Amounts are base units; `amount_out_base` is 0 on error, the fee is paid all the same.
+
+    Of a swap through several pools `venue` and `pool` name each, in their order, with a + between.
+    """
 
     signature: str
     slot: int

@@ -1,13 +1,15 @@
 """Everything outside the engine, put together: a chain, and the venues on it."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from routing.chain import Chain
+from routing.route import ReferencePrices
 from routing.simulated_chain import SimulatedChain
 from routing.simulated_node import SimulatedNode
 from routing.simulation import SimulationConfig
+from routing.tokens import Token
 from routing.venue import Venue
 
 
@@ -16,6 +18,7 @@ class Exchange:
     """One per process. `venues` is by name.
 
     `genesis_hash()` is the cluster that we trade on, whatever a node says of itself.
+    `prices(tokens, slot)` is what tokens are worth on the market;
     `purge(before_slot)` forgets old landed transactions and returns how many; `close()` gives every
     connection back.
     """
@@ -23,6 +26,7 @@ class Exchange:
     chain: Chain
     venues: Mapping[str, Venue]
     genesis_hash: Callable[[], str]
+    prices: Callable[[Sequence[Token], int], ReferencePrices]
     purge: Callable[[int], int]
     close: Callable[[], None]
 
@@ -45,6 +49,7 @@ def simulated_exchange(
         chain=SimulatedNode(chain, config) if config.rates else chain,
         venues=chain.venues,
         genesis_hash=chain.genesis_hash,
+        prices=chain.market.reference_prices,
         purge=chain.purge,
         close=chain.close,
     )

@@ -5,22 +5,28 @@ The instruction is `swap_base_input` of raydium-io/raydium-cp-swap: the Anchor d
 """
 
 import struct
+from collections.abc import Sequence
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 
 from solders.instruction import AccountMeta, Instruction
 from solders.pubkey import Pubkey
 
+from routing.cpmm import FEE_TIERS_PPM, CpmmPool
 from routing.errors import Rejected
 from routing.market import Market
-from routing.pools import ConstantProductPools
-from routing.spl import TOKEN_PROGRAM_ID, derived_address, token_account
+from routing.pool import Pool
+from routing.simulated_pools import CpmmListing, SimulatedPools
+from routing.spl import TOKEN_PROGRAM_ID, derived_address, readonly, token_account, writable
 from routing.tokens import TOKENS_BY_MINT
-from routing.venue import Quote, SlotFeed, Swap, SwapTerms
+from routing.venue import AccountFeed, Pair, Swap, SwapTerms
 
 PROGRAM_ID: Final = Pubkey.from_string("CPMMoo8L3F4NbTegBCKVNunggL7H1ZpdTHKxQB5qKP1C")
-# The lowest fee tier, 0.25 %.
-FEE_PPM: Final = 2_500
+# Of each pair: a deep pool of the lowest fee tier, and a shallow one of the next.
+LISTINGS: Final = (
+    CpmmListing(fee_ppm=FEE_TIERS_PPM[0], share_pct=80, config_index=0),
+    CpmmListing(fee_ppm=FEE_TIERS_PPM[1], share_pct=15, config_index=1),
+)
 
 _DISCRIMINATOR: Final = sha256(b"global:swap_base_input").digest()[:8]
 _ARGUMENTS: Final = struct.Struct("<8sQQ")
@@ -29,47 +35,60 @@ _POOL, _MINT_IN, _MINT_OUT = 3, 10, 11
 
 
 class Raydium:
-    """Quotes and instructions of Raydium CPMM."""
+    """Pools and instructions of Raydium CPMM."""
 
     name: Final = "raydium"
     label: Final = "Raydium"
     program_id: Final = PROGRAM_ID
 
-    def __init__(self, market: Market, feed: SlotFeed) -> None:
+    def __init__(self, market: Market, feed: AccountFeed, *, slot_ms: int) -> None:
         self._feed = feed
-        self._pools = ConstantProductPools(
-            venue=self.name, program_id=PROGRAM_ID, market=market, fee_ppm=FEE_PPM, share_pct=60
+        self._pools = SimulatedPools(
+            venue=self.name,
+            program_id=PROGRAM_ID,
+            market=market,
+            listings=LISTINGS,
+            slot_ms=slot_ms,
         )
 
-    async def quote(self, swap: Swap) -> Quote:
-        """See `Venue.quote`."""
-        slot = await self._feed.current_slot(venue=self.name, swap=swap)
-        return self._pools.quote(swap, slot=slot)
+    async def pools(self, pairs: Sequence[Pair]) -> tuple[Pool, ...]:
+        """See `Venue.pools`."""
+        return self._pools.states(pairs, await self._feed.read(venue=self.name, pairs=pairs))
 
-    def instruction(
-        self, *, pool: str, swap: Swap, min_amount_out_base: int, owner: Pubkey
-    ) -> Instruction:
+    def restore(self, stored: dict[str, Any]) -> Pool:
+        """See `Venue.restore`."""
+        return CpmmPool.from_json(stored)
+
+    def state(self, address: str, *, slot: int, moved_x_base: int) -> Pool:
+        """See `Program.state`."""
+        return self._pools.state(address, slot=slot, moved_x_base=moved_x_base)
+
+    def instruction(self, terms: SwapTerms, *, owner: Pubkey) -> Instruction:
         """See `Venue.instruction`."""
-        self._pools.checked(SwapTerms(pool, swap, min_amount_out_base))
-        address = Pubkey.from_string(pool)
-        mint_in = Pubkey.from_string(swap.token_in.mint)
-        mint_out = Pubkey.from_string(swap.token_out.mint)
+        listed = self._pools.checked(terms)
+        address = Pubkey.from_string(terms.pool)
+        mint_in = Pubkey.from_string(terms.swap.token_in.mint)
+        mint_out = Pubkey.from_string(terms.swap.token_out.mint)
+        assert isinstance(listed.listing, CpmmListing)  # there are no others
+        config = listed.listing.config_index.to_bytes(2, "big")
         accounts = [
             AccountMeta(owner, is_signer=True, is_writable=True),
-            _readonly(derived_address(PROGRAM_ID, b"vault_and_lp_mint_auth_seed")),
-            _readonly(derived_address(PROGRAM_ID, b"amm_config", bytes(2))),
-            _writable(address),
-            _writable(token_account(owner, mint_in)),
-            _writable(token_account(owner, mint_out)),
-            _writable(derived_address(PROGRAM_ID, b"pool_vault", bytes(address), bytes(mint_in))),
-            _writable(derived_address(PROGRAM_ID, b"pool_vault", bytes(address), bytes(mint_out))),
-            _readonly(TOKEN_PROGRAM_ID),
-            _readonly(TOKEN_PROGRAM_ID),
-            _readonly(mint_in),
-            _readonly(mint_out),
-            _writable(derived_address(PROGRAM_ID, b"observation", bytes(address))),
+            readonly(derived_address(PROGRAM_ID, b"vault_and_lp_mint_auth_seed")),
+            readonly(derived_address(PROGRAM_ID, b"amm_config", config)),
+            writable(address),
+            writable(token_account(owner, mint_in)),
+            writable(token_account(owner, mint_out)),
+            writable(derived_address(PROGRAM_ID, b"pool_vault", bytes(address), bytes(mint_in))),
+            writable(derived_address(PROGRAM_ID, b"pool_vault", bytes(address), bytes(mint_out))),
+            readonly(TOKEN_PROGRAM_ID),
+            readonly(TOKEN_PROGRAM_ID),
+            readonly(mint_in),
+            readonly(mint_out),
+            writable(derived_address(PROGRAM_ID, b"observation", bytes(address))),
         ]
-        arguments = _ARGUMENTS.pack(_DISCRIMINATOR, swap.amount_in_base, min_amount_out_base)
+        arguments = _ARGUMENTS.pack(
+            _DISCRIMINATOR, terms.swap.amount_in_base, terms.min_amount_out_base
+        )
         return Instruction(PROGRAM_ID, arguments, accounts)
 
     def decode(self, instruction: Instruction) -> SwapTerms:
@@ -90,18 +109,6 @@ class Raydium:
         )
         self._pools.checked(terms)
         return terms
-
-    def pay_out(self, terms: SwapTerms, *, slot: int) -> int:
-        """See `Program.pay_out`."""
-        return self._pools.pay_out(terms, slot=slot)
-
-
-def _readonly(address: Pubkey) -> AccountMeta:
-    return AccountMeta(address, is_signer=False, is_writable=False)
-
-
-def _writable(address: Pubkey) -> AccountMeta:
-    return AccountMeta(address, is_signer=False, is_writable=True)
 
 
 def _malformed() -> Rejected:

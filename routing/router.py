@@ -1,156 +1,273 @@
-"""Which venue executes a swap: every quote under one deadline, then the best net output.
+"""Which way a swap goes: through the pools that pay the best net output.
 
-`collect_quotes` waits, `choose` decides; the decision is pure, so it can be replayed from what was quoted.
+A decision is a pure function of what venues answered, so it can be made again from what was stored of that, in another
+process, years later.
 """
 
-import asyncio
-import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import Final
 
-from routing.amm import BPS, ceil_div
+from routing.answers import Answer
 from routing.errors import Rejected, RoutingError, Unavailable
-from routing.venue import Quote, Swap, Venue
+from routing.pool import Pool
+from routing.rounding import BPS, ceil_div
+from routing.route import Leg, ReferencePrices, Route
+from routing.split import best_split
+from routing.tokens import SOL, USDC, Token
+from routing.venue import Pair, Swap
 
-logger = logging.getLogger(__name__)
+HUBS: Final = (SOL, USDC)
+"""Tokens that nearly every other has pools with: where a route of two hops changes."""
 
-TIE_BPS: Final = 5
+MAX_LEGS: Final = 3
+"""What fits a transaction without address tables: 1,232 bytes, of which each leg's accounts take some 200."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a route costs beside its pools' fees, in lamports: once, and for each of its legs."""
+
+    prices: ReferencePrices
+    network_fee_lamports: int
+    leg_cost_lamports: int
+    max_legs: int = MAX_LEGS
+
+    def network_fee_base(self, token: Token) -> int:
+        """What the transaction costs, rounded up."""
+        return self.prices.convert(self.network_fee_lamports, SOL, token)
+
+    def leg_cost_base(self, token: Token) -> int:
+        """What each leg costs, rounded up."""
+        return self.prices.convert(self.leg_cost_lamports, SOL, token)
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One venue's answer: a quote, or an error with its code, its sentence and whether to try again.
+    """One way that was weighed, or why there is none: an error with its code and whether to try again.
 
-    `lost_because` is a sentence, set by `choose` on everyone but the winner.
+    `net_out_base` is what is left after the network's fee and the legs' cost, in token out; it may be below 0.
+    `lost_because` is a sentence, on everyone but the winner.
     """
 
     venue: str
-    quote: Quote | None = None
+    route: Route | None = None
+    net_out_base: int = 0
     error_code: str | None = None
     error: str | None = None
-    lost_because: str | None = None
     retryable: bool = False
+    lost_because: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
-    """The decision: the winning quote, and every candidate in the venues' order."""
+class Decision:
+    """The winner, and everything that was weighed, single pools first, failed venues last."""
 
-    winner: Quote
+    swap: Swap
+    terms: Terms
+    answers: tuple[Answer, ...]
+    route: Route
+    net_out_base: int
     candidates: tuple[Candidate, ...]
 
+    @property
+    def reference_base(self) -> int:
+        """What the amount is worth on the market, in token out, rounded up."""
+        swap = self.swap
+        return self.terms.prices.convert(swap.amount_in_base, swap.token_in, swap.token_out)
 
-async def collect_quotes(
-    venues: Iterable[Venue], swap: Swap, *, deadline_s: float
-) -> tuple[Candidate, ...]:
-    """Ask all venues at once, and return one candidate per venue, in their order, by the deadline.
+    @property
+    def plain(self) -> Route:
+        """The best route of one pool a hop: what there would be without dividing."""
+        plain = [c for c in self.candidates if c.route is not None and c.route.is_plain]
+        best = max(plain, key=_rank, default=None)
+        return self.route if best is None or best.route is None else best.route
 
-    A venue that is late or fails is a candidate without a quote; it never raises for one. Whatever is
-    still running at the deadline, or when the caller is cancelled, is cancelled and awaited.
+
+def pairs_of(swap: Swap) -> tuple[Pair, ...]:
+    """The pairs whose pools may serve a swap: its own, then each hub's with either token."""
+    token_in, token_out = swap.token_in, swap.token_out
+    pairs = [(token_in, token_out)]
+    for hub in _hubs(swap):
+        pairs += [(token_in, hub), (hub, token_out)]
+    return tuple(pairs)
+
+
+def decide(swap: Swap, answers: Sequence[Answer], terms: Terms) -> Decision:
+    """The best net output wins: of one pool, of several side by side, or of two hops over a hub.
+
+    Pure: the same answers give the same decision. Raises `Undecided`.
     """
-    (candidates,) = await collect_all_quotes(venues, [swap], deadline_s=deadline_s)
-    return candidates
-
-
-async def collect_all_quotes(
-    venues: Iterable[Venue], swaps: Sequence[Swap], *, deadline_s: float
-) -> list[tuple[Candidate, ...]]:
-    """The same for several swaps at once, under one deadline; answers in their order."""
-    venues = tuple(venues)
-    asked = [asyncio.create_task(venue.quote(swap)) for swap in swaps for venue in venues]
-    try:
-        if asked:
-            await asyncio.wait(asked, timeout=deadline_s)
-        in_time = [task.done() for task in asked]
-    finally:
-        for task in asked:
-            if not task.done():
-                task.cancel()
-        answers = await asyncio.gather(*asked, return_exceptions=True)
-    candidates = (
-        _candidate(venue.label, venue.name, answer if on_time else None, deadline_s)
-        for venue, answer, on_time in zip(venues * len(swaps), answers, in_time, strict=True)
-    )
-    return [tuple(islice(candidates, len(venues))) for _ in swaps]
-
-
-def _candidate(
-    label: str, venue: str, answer: Quote | BaseException | None, deadline_s: float
-) -> Candidate:
-    match answer:
-        case Quote():
-            return Candidate(venue, quote=answer)
-        case RoutingError():
-            return Candidate(
-                venue, error_code=answer.code, error=str(answer), retryable=answer.retryable
-            )
-        case None:
-            sentence = f"{label} did not answer within {deadline_s:g} s"
-            return Candidate(venue, error_code="QUOTE_TIMEOUT", error=sentence, retryable=True)
-        case _:
-            # A venue's client failed in a way it did not foresee; the others still count.
-            logger.error("quote failed", extra={"venue": venue}, exc_info=answer)
-            sentence = f"{label} failed to quote ({type(answer).__name__})"
-            return Candidate(venue, error_code="QUOTE_FAILED", error=sentence, retryable=True)
-
-
-def choose(candidates: Sequence[Candidate], *, tie_bps: int = TIE_BPS) -> Route:
-    """The best net output wins; of those within `tie_bps` of it, the deeper pool does.
-
-    Pure: the same candidates give the same route, in whatever order they come. Raises `Unavailable`
-    (`NO_QUOTE`) when nobody quoted and somebody might, `Rejected` when everybody's answer is final:
-    `NO_ROUTE` if nobody has a pool, else the code of the venue that has one.
-    """
-    quotes = [candidate.quote for candidate in candidates if candidate.quote is not None]
-    if not quotes:
-        raise _no_quote(candidates)
-    best = max(quotes, key=lambda quote: (quote.net_out_base, quote.depth_base, quote.venue))
-    ties = [
-        quote for quote in quotes if _shortfall(quote, best) <= abs(best.net_out_base) * tie_bps
-    ]
-    winner = max(ties, key=lambda quote: (quote.depth_base, quote.net_out_base, quote.venue))
-    return Route(
-        winner,
+    failures = [_failure(answer) for answer in answers if answer.error_code is not None]
+    pools = _by_pair(answers)
+    direct = pools.get(_key(swap.token_in, swap.token_out), ())
+    candidates = failures
+    if pools:
+        costs = _Costs(terms.network_fee_base(swap.token_out), terms.leg_cost_base(swap.token_out))
+        candidates = [
+            *_plain(swap, direct, costs),
+            *_divided(swap, direct, terms, costs),
+            *_over_hubs(swap, pools, terms, costs),
+            *failures,
+        ]
+    ways = [candidate for candidate in candidates if candidate.route is not None]
+    if not ways:
+        raise Undecided(_no_route(swap, candidates), tuple(candidates))
+    winner = max(ways, key=_rank)
+    assert winner.route is not None
+    return Decision(
+        swap,
+        terms,
+        tuple(answers),
+        winner.route,
+        winner.net_out_base,
         tuple(
-            candidate
-            if candidate.quote is winner
-            else replace(candidate, lost_because=_why_lost(candidate, winner, tie_bps))
-            for candidate in candidates
+            each if each is winner else replace(each, lost_because=_why_lost(each, winner))
+            for each in candidates
         ),
     )
 
 
-def _shortfall(quote: Quote, best: Quote) -> int:
-    """What the quote pays less than the best, in base units times 10**4."""
-    return (best.net_out_base - quote.net_out_base) * BPS
+class Undecided(Exception):
+    """There is no way to swap: `error` says whether there may be one later, `candidates` why there is none.
+
+    `error` is `Unavailable` (`NO_QUOTE`) when nobody quoted and somebody might, and `Rejected` when every answer is
+    final: `NO_ROUTE` if nobody has a pool, else the code of a pool's refusal.
+    """
+
+    def __init__(self, error: RoutingError, candidates: tuple[Candidate, ...]) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.candidates = candidates
 
 
-def _no_quote(candidates: Sequence[Candidate]) -> RoutingError:
+def _hubs(swap: Swap) -> list[Token]:
+    return [hub for hub in HUBS if hub not in (swap.token_in, swap.token_out)]
+
+
+def _key(a: Token, b: Token) -> frozenset[str]:
+    return frozenset((a.mint, b.mint))
+
+
+def _by_pair(answers: Sequence[Answer]) -> Mapping[frozenset[str], list[Pool]]:
+    pools: dict[frozenset[str], list[Pool]] = {}
+    for answer in answers:
+        for pool in answer.pools:
+            pools.setdefault(_key(pool.token_x, pool.token_y), []).append(pool)
+    return pools
+
+
+def _plain(swap: Swap, pools: Sequence[Pool], costs: "_Costs") -> Iterator[Candidate]:
+    """Each pool of the pair on its own."""
+    for pool in pools:
+        try:
+            fill = pool.exact_in(swap.token_in, swap.amount_in_base)
+        except Rejected as error:
+            yield Candidate(pool.venue, error_code=error.code, error=str(error))
+        else:
+            yield costs.weigh((Leg(0, pool, swap.token_in, swap.token_out, fill),))
+
+
+def _divided(
+    swap: Swap, pools: Sequence[Pool], terms: Terms, costs: "_Costs"
+) -> Iterator[Candidate]:
+    """Side by side through several pools of the pair, if that pays more than one of them."""
+    if len(pools) < 2:
+        return
+    with suppress(Rejected):  # then each pool has said why
+        legs = _along([(swap.token_in, swap.token_out)], swap.amount_in_base, [pools], terms)
+        if len(legs) > 1:
+            yield costs.weigh(legs)
+
+
+def _over_hubs(
+    swap: Swap, pools: Mapping[frozenset[str], Sequence[Pool]], terms: Terms, costs: "_Costs"
+) -> Iterator[Candidate]:
+    """In two hops, one pool each, and divided if that pays more."""
+    for hub in _hubs(swap):
+        hops = [(swap.token_in, hub), (hub, swap.token_out)]
+        choice = [pools.get(_key(*hop), ()) for hop in hops]
+        if not all(choice):
+            continue
+        try:
+            plain = _along(hops, swap.amount_in_base, choice, replace(terms, max_legs=len(hops)))
+        except Rejected as error:
+            yield Candidate("+".join(_venues(choice)), error_code=error.code, error=str(error))
+            continue
+        yield costs.weigh(plain)
+        legs = _along(hops, swap.amount_in_base, choice, terms)
+        if len(legs) > len(plain):
+            yield costs.weigh(legs)
+
+
+def _along(
+    hops: Sequence[Pair], amount_base: int, choice: Sequence[Sequence[Pool]], terms: Terms
+) -> tuple[Leg, ...]:
+    """The best legs for each hop in turn; a hop leaves one for each that follows. Raises `Rejected`."""
+    legs: list[Leg] = []
+    for hop, ((token_in, token_out), pools) in enumerate(zip(hops, choice, strict=True)):
+        parts = best_split(
+            pools,
+            token_in=token_in,
+            amount_in_base=amount_base,
+            leg_cost_base=terms.leg_cost_base(token_out),
+            max_legs=terms.max_legs - len(legs) - (len(hops) - hop - 1),
+        )
+        legs += [Leg(hop, part.pool, token_in, token_out, part.fill) for part in parts]
+        amount_base = sum(part.fill.amount_out_base for part in parts)
+    return tuple(legs)
+
+
+def _venues(choice: Sequence[Sequence[Pool]]) -> dict[str, None]:
+    return dict.fromkeys(pool.venue for pools in choice for pool in pools)
+
+
+@dataclass(frozen=True, slots=True)
+class _Costs:
+    """Of a route and of each leg, in token out."""
+
+    route_base: int
+    leg_base: int
+
+    def weigh(self, legs: tuple[Leg, ...]) -> Candidate:
+        route = Route(legs)
+        cost_base = self.route_base + len(legs) * self.leg_base
+        return Candidate(route.venue, route, route.amount_out_base - cost_base)
+
+
+def _failure(answer: Answer) -> Candidate:
+    return Candidate(
+        answer.venue, error_code=answer.error_code, error=answer.error, retryable=answer.retryable
+    )
+
+
+def _rank(candidate: Candidate) -> tuple[int, int, tuple[str, ...]]:
+    """The best net output; of equals the shorter route, then whatever does not depend on their order."""
+    legs = candidate.route.legs if candidate.route else ()
+    return candidate.net_out_base, -len(legs), tuple(leg.pool.address for leg in legs)
+
+
+def _no_route(swap: Swap, candidates: Sequence[Candidate]) -> RoutingError:
+    pair = f"{swap.token_in.symbol}/{swap.token_out.symbol}"
     if not candidates:
-        return Rejected("NO_ROUTE", "there is no venue to ask")
-    reasons = "; ".join(c.error or c.venue for c in candidates)
+        return Rejected("NO_ROUTE", f"no venue has a pool for {pair}")
+    reasons = "; ".join(dict.fromkeys(c.error or c.venue for c in candidates))
     if any(candidate.retryable for candidate in candidates):
         return Unavailable("NO_QUOTE", f"no venue quoted this swap ({reasons})")
-    final = [c.error_code for c in candidates if c.error_code not in (None, "NO_POOL")]
-    if final and final[0]:
-        return Rejected(final[0], f"no venue can execute this swap ({reasons})")
-    return Rejected("NO_ROUTE", f"no venue has a pool for this pair ({reasons})")
+    code = candidates[0].error_code or "NO_ROUTE"
+    return Rejected(code, f"no venue can execute this swap ({reasons})")
 
 
-def _why_lost(candidate: Candidate, winner: Quote, tie_bps: int) -> str:
-    quote = candidate.quote
-    if quote is None:
+def _why_lost(candidate: Candidate, winner: Candidate) -> str:
+    if candidate.route is None:
         return f"no quote: {candidate.error}"
-    less_base = winner.net_out_base - quote.net_out_base
-    if _shortfall(quote, winner) <= abs(winner.net_out_base) * tie_bps and (
-        quote.depth_base < winner.depth_base
-    ):
-        return f"net output within {tie_bps} bps of {winner.venue}, whose pool is deeper"
+    less_base = winner.net_out_base - candidate.net_out_base
+    if less_base == 0:
+        return "the same net output as the chosen route's"
     hundredths = ceil_div(less_base * BPS * 100, max(abs(winner.net_out_base), 1))
     bps = f"{hundredths // 100}.{hundredths % 100:02d}"
-    return f"net output {bps} bps below {winner.venue}, after the pool's and the network's fees"
+    return f"net output {bps} bps below the chosen route's, after all fees"
 
 
 def min_amount_out(amount_out_base: int, slippage_bps: int) -> int:

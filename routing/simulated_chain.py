@@ -1,19 +1,24 @@
 """A chain in PostgreSQL that keeps a real one's semantics, for when there is no real one.
 
-It owns time (slots and blockhashes are functions of a clock), landing (when, in which order, with which
-effect) and the faults of landing; those of its nodes are `simulated_node`'s. A transaction's effect is
-computed when it lands, from the pools at that slot. What is due lands when somebody asks about it; the result
+It owns time (slots and blockhashes are functions of a clock), landing (when, with which effect) and the faults of
+landing; those of its nodes are `simulated_node`'s. The transactions of a slot land together: each finds the pools as
+the slots before left them, so no swap waits for another. What is due lands when somebody asks about it; the result
 depends neither on who asks nor on when.
 """
 
+import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
+from routing import route_program
 from routing.chain import (
     MAX_HISTORY_PER_CALL,
     MAX_SIGNATURES_PER_CALL,
+    NETWORK_FEE_LAMPORTS,
     Blockhash,
     Head,
     LandedTransaction,
@@ -22,19 +27,22 @@ from routing.chain import (
 )
 from routing.errors import FateUnknown, Rejected, RoutingError, Unavailable
 from routing.market import Market
-from routing.pools import NETWORK_FEE_LAMPORTS
+from routing.pool import Pool
 from routing.registry import open_venues
+from routing.rounding import PPM
+from routing.route_program import RouteTerms
 from routing.simulated_clock import ChainClock
 from routing.simulated_ledger import Effect, Entry, Ledger, Outcome
 from routing.simulation import SimulatedFeed, SimulationConfig
 from routing.transaction import ParsedTransaction, parse
-from routing.venue import Program, SwapTerms
+from routing.venue import Program, Reading
 
 # How far back a node's status cache reaches, as in Solana's MAX_RECENT_BLOCKHASHES.
 STATUS_CACHE_SLOTS: Final = 150
 
-# Each reads the clock anew, so only a clock that lags behind the others' fails them all.
-_TAKE_TRIES: Final = 3
+# Of slots: what swaps moved fades while arbitrage brings the pool back, by a quarter a slot.
+_FADING_PPM: Final = tuple(PPM * 3**age // 4**age for age in range(1, 25))
+_SLOTS_KEPT: Final = 16
 
 
 class SimulatedChain:
@@ -53,8 +61,11 @@ class SimulatedChain:
         pool_size: int = 4,
         timeout_s: float = 5.0,
     ) -> None:
+        self.market = Market(seed=config.seed)
         self.venues: Mapping[str, Program] = open_venues(
-            Market(seed=config.seed), SimulatedFeed(config, self.current_slot)
+            self.market,
+            SimulatedFeed(config, self.reading, self.remembered_reading),
+            slot_ms=config.slot_ms,
         )
         self._programs = {venue.program_id: venue for venue in self.venues.values()}
         # A transaction is mostly read twice within milliseconds: simulated, then sent.
@@ -62,9 +73,12 @@ class SimulatedChain:
         self.config = config
         self._ledger = Ledger(conninfo, pool_size=pool_size, timeout_s=timeout_s)
         self._clock = ChainClock(config, self._ledger, clock)
-        # The slot in which this process last sealed, and what it then learned.
-        self._sealed_at_slot = -1
+        # Up to which slot this process knows all to be closed, and what it then learned.
+        self._closed_slot = -1
         self._first_available_slot = 0
+        # What each pool got of its token X, as the latest slots find it: by slot, then by pool.
+        self._displaced: dict[int, Mapping[str, int]] = {}
+        self._displacing = threading.RLock()
 
     # What an RPC node answers
 
@@ -90,29 +104,40 @@ class SimulatedChain:
         (error,) = self.send_many([raw])
         if error is not None:
             raise error
-        return self._read(raw)[0].signature
+        return self._read(raw).parsed.signature
 
     def send_many(self, raws: Sequence[bytes]) -> tuple[RoutingError | None, ...]:
-        """See `Chain.send_many`. One statement for all of them."""
+        """See `Chain.send_many`. One statement for all of them, unless the slot ends meanwhile."""
         errors: list[RoutingError | None] = [None] * len(raws)
-        left: dict[str, int] = {}  # which transaction it is, by its signature
+        read: dict[str, int] = {}  # which transaction it is, by its signature
         for nth, raw in enumerate(raws):
             try:
-                left[self._read(raw)[0].signature] = nth
+                read[self._read(raw).parsed.signature] = nth
             except Rejected as error:
                 errors[nth] = error
-        behind = FateUnknown("NODE_BEHIND", "the node that took it lags behind the chain")
-        for _ in range(_TAKE_TRIES):
-            try:
-                # What expired is passed on like anything else, and no block takes it.
-                entries = [entry for nth in left.values() if (entry := self._entry(raws[nth]))]
-                sealed = self._ledger.take(entries) if entries else set()
-            except Unavailable as error:
-                behind = FateUnknown(error.code, f"the send may have been lost: {error}")
-                break
-            left = {signature: nth for signature, nth in left.items() if signature in sealed}
-        for nth in left.values():
-            errors[nth] = behind
+        try:
+            # What expired is passed on like anything else, and no block takes it.
+            entries = [entry for nth in read.values() if (entry := self._entry(raws[nth]))]
+            too_late = self._ledger.take(entries) if entries else set()
+            if too_late:
+                # Their slot ended before they were in it: they land in the next, as they then do.
+                self._ledger.take(
+                    [
+                        replace(
+                            entry,
+                            raw=raws[read[entry.signature]],
+                            error=None,
+                            amount_out_base=0,
+                            moved_x_base={},
+                        )
+                        for entry in entries
+                        if entry.signature in too_late
+                    ]
+                )
+        except Unavailable as error:
+            lost = FateUnknown(error.code, f"the send may have been lost: {error}")
+            for nth in read.values():
+                errors[nth] = lost
         return tuple(errors)
 
     def statuses(
@@ -122,10 +147,10 @@ class SimulatedChain:
         if len(signatures) > MAX_SIGNATURES_PER_CALL:
             raise ValueError(f"at most {MAX_SIGNATURES_PER_CALL} signatures a call")
         genesis, slot = self._clock.genesis(), self._slot(at_slot)
-        self._seal(slot)
+        self._close(slot)
         first_available_slot, outcomes = self._ledger.outcomes(signatures, slot=slot)
         if any(outcome.in_flight for outcome in outcomes.values()):
-            self._land(until_slot=slot)
+            self._land(slot)
             first_available_slot, outcomes = self._ledger.outcomes(signatures, slot=slot)
         oldest_slot = first_available_slot if search_history else slot - STATUS_CACHE_SLOTS + 1
         return Statuses(
@@ -141,7 +166,7 @@ class SimulatedChain:
     def head(self, *, at_slot: int | None = None) -> Head:
         """See `Chain.head`. At most one query per slot."""
         genesis, slot = self._clock.genesis(), self._slot(at_slot)
-        self._seal(slot)
+        self._close(slot)
         finalized_slot = slot - self.config.finality_slots
         return Head(
             slot=slot,
@@ -159,7 +184,7 @@ class SimulatedChain:
         slot = self._slot(at_slot)
         entries = self._ledger.entries(signatures, slot=slot)
         if any(entry.raw is not None for entry in entries.values()):
-            self._land(until_slot=slot)
+            self._land(slot)
             entries = self._ledger.entries(signatures, slot=slot)
         return tuple(self._receipt(entries.get(signature)) for signature in signatures)
 
@@ -178,7 +203,7 @@ class SimulatedChain:
         slot = self._slot(at_slot)
         if slot < min_context_slot:
             raise Unavailable("MIN_CONTEXT_SLOT_NOT_REACHED", "the node has not come that far yet")
-        self._land(until_slot=slot)
+        self._land(slot)
         page = self._ledger.history(signer, before=before, limit=limit, slot=slot)
         return tuple(self._landed(entry) for entry in page)
 
@@ -186,8 +211,8 @@ class SimulatedChain:
 
     def count_send(self, raw: bytes) -> tuple[str, int]:
         """The signature of a transaction, and how often it was sent, this time included."""
-        parsed, _, _ = self._read(raw)
-        return parsed.signature, self._ledger.count_send(parsed.signature, slot=self._clock.slot())
+        signature = self._read(raw).parsed.signature
+        return signature, self._ledger.count_send(signature, slot=self._clock.slot())
 
     def genesis_hash(self) -> str:
         """Which cluster this is."""
@@ -197,6 +222,17 @@ class SimulatedChain:
         """The slot of this instant; also the block height, since no slot is skipped here."""
         return self._clock.slot()
 
+    def reading(self) -> Reading:
+        """The pools' displacement as this slot finds it. Needs a query or two, the first time in a slot."""
+        slot = self._clock.slot()
+        return Reading(slot, self._displaced_at(slot))
+
+    def remembered_reading(self) -> Reading | None:
+        """The same if no query is needed."""
+        slot = self._clock.slot() if self._clock.is_known() else None
+        displaced = self._displaced.get(slot) if slot is not None else None
+        return None if slot is None or displaced is None else Reading(slot, displaced)
+
     def purge(self, before_slot: int) -> int:
         """Forget what landed before `before_slot`, and return how many transactions that was.
 
@@ -204,7 +240,7 @@ class SimulatedChain:
         land a second time. Safe to repeat.
         """
         slot = self._clock.slot()
-        self._land(until_slot=slot)
+        self._land(slot)
         still_valid_slot = slot - self.config.finality_slots - self.config.blockhash_valid_blocks
         return self._ledger.purge(min(before_slot, still_valid_slot))
 
@@ -212,32 +248,31 @@ class SimulatedChain:
         """Give every connection back. The chain can't be asked afterwards."""
         self._ledger.close()
 
-    def _decode(self, raw: bytes) -> tuple[ParsedTransaction, Program, SwapTerms]:
+    def _decode(self, raw: bytes) -> "_Read":
         parsed = parse(raw)
-        program = self._programs.get(parsed.instruction.program_id)
-        if program is None:
-            sentence = f"no venue owns the program {parsed.instruction.program_id}"
-            raise Rejected("UNKNOWN_PROGRAM", sentence)
-        return parsed, program, program.decode(parsed.instruction)
+        return _Read(parsed, route_program.decode(parsed.instruction, self._programs))
 
     def _foreseen(self, raw: bytes, slot: int) -> RoutingError | None:
         try:
-            parsed, program, terms = self._read(raw)
-            can_land = self._clock.can_land(parsed.blockhash, slot=slot)
-            code = _pay(program, terms, slot).error if can_land else "BLOCKHASH_NOT_FOUND"
+            read = self._read(raw)
+            can_land = self._clock.can_land(read.parsed.blockhash, slot=slot)
+            if not can_land:
+                return _ended("BLOCKHASH_NOT_FOUND")
+            code = self._swap(read.terms, slot, self._displaced_at(slot)).error
         except Rejected as error:
             return error
-        return Unavailable(code, f"the simulation ended with {code}") if code else None
+        return _ended(code) if code else None
 
     def _slot(self, at_slot: int | None) -> int:
         return self._clock.slot() if at_slot is None else at_slot
 
     def _entry(self, raw: bytes) -> Entry | None:
         """Where the transaction lands by what the clock says now; None if it can't land any more."""
-        parsed, program, terms = self._read(raw)
+        read = self._read(raw)
+        parsed, terms = read.parsed, read.terms
         slot, at_once = self._landing_slot(parsed)
         # In flight, a transaction is kept as it came; its effect is known when it lands.
-        effect = self._execute(parsed, program, terms, slot) if at_once else Effect(None, 0)
+        effect = self._execute(read, slot, self._displaced_at(slot)) if at_once else Effect(None)
         if effect is None:
             return None
         return Entry(
@@ -247,11 +282,12 @@ class SimulatedChain:
             error=effect.error,
             memo=parsed.memo,
             signer=parsed.signer,
-            venue=program.name,
-            pool=terms.pool,
-            amount_in_base=terms.swap.amount_in_base,
+            venue="+".join(terms.venues),
+            pool="+".join(terms.pools),
+            amount_in_base=terms.amount_in_base,
             min_amount_out_base=terms.min_amount_out_base,
             amount_out_base=effect.amount_out_base,
+            moved_x_base=effect.moved_x_base,
         )
 
     def _landing_slot(self, parsed: ParsedTransaction) -> tuple[int, bool]:
@@ -265,30 +301,66 @@ class SimulatedChain:
             delay_ms += config.late_by_slots(signature) * config.slot_ms
         return self._clock.slot(after_ms=delay_ms), delay_ms == 0
 
-    def _land(self, *, until_slot: int) -> None:
-        self._ledger.land(
-            until_slot=until_slot, execute=lambda raw, slot: self._execute(*self._read(raw), slot)
-        )
+    def _land(self, slot: int) -> None:
+        """Land what is due up to and including `slot`."""
+        self._close(slot)
+        self._ledger.land(slot, execute_at=self._execute_at)
 
-    def _execute(
-        self, parsed: ParsedTransaction, program: Program, terms: SwapTerms, slot: int
-    ) -> Effect | None:
+    def _execute_at(self, slot: int) -> Callable[[bytes], Effect | None]:
+        displaced = self._displaced_at(slot)  # before the landing has a lock and a connection
+        return lambda raw: self._execute(self._read(raw), slot, displaced)
+
+    def _execute(self, read: "_Read", slot: int, displaced: Mapping[str, int]) -> Effect | None:
         """What the transaction does in this slot; None if it can't land in it."""
-        if not self._clock.can_land(parsed.blockhash, slot=slot):
+        if not self._clock.can_land(read.parsed.blockhash, slot=slot):
             return None
-        if self.config.strikes("slippage", parsed.signature):
-            return Effect("SLIPPAGE_EXCEEDED", 0)
-        return _pay(program, terms, slot)
+        if self.config.strikes("slippage", read.parsed.signature):
+            return Effect("SLIPPAGE_EXCEEDED")
+        return self._swap(read.terms, slot, displaced)
 
-    def _seal(self, slot: int) -> None:
-        """Before anybody hears that a slot is final, see to it that nothing can land in it any more.
+    def _swap(self, terms: RouteTerms, slot: int, displaced: Mapping[str, int]) -> Effect:
+        def pool_at(venue: str, address: str) -> Pool:
+            moved = displaced.get(address, 0)
+            return self.venues[venue].state(address, slot=slot, moved_x_base=moved)
 
-        A process may sleep between choosing a slot and writing into it. Without the seal it could then
-        land a transaction that was proven dead meanwhile, and whose successor landed too.
+        try:
+            paid = route_program.execute(terms, pool_at)
+        except Rejected as error:
+            return Effect(error.code)
+        if paid.amount_out_base < max(terms.min_amount_out_base, 1):
+            return Effect("SLIPPAGE_EXCEEDED")
+        return Effect(None, paid.amount_out_base, paid.moved_x_base)
+
+    def _displaced_at(self, slot: int) -> Mapping[str, int]:
+        """What recent swaps left in each pool of its token X, as the transactions of `slot` find it.
+
+        A function of what landed in the slots before, which are closed first: whoever asks gets the same, whenever.
         """
-        if slot > self._sealed_at_slot:
-            self._first_available_slot = self._ledger.seal(slot - self.config.finality_slots)
-            self._sealed_at_slot = slot
+        found = self._displaced.get(slot)
+        if found is not None:
+            return found
+        with self._displacing:  # of a crowd in a new slot one asks
+            if slot not in self._displaced:
+                self._close_until(slot - 1)
+                moves = self._ledger.moved_x_base(slot - len(_FADING_PPM), slot - 1)
+                self._displaced[slot] = _faded(moves, slot)
+                for old in sorted(self._displaced)[:-_SLOTS_KEPT]:
+                    del self._displaced[old]
+            return self._displaced[slot]
+
+    def _close(self, slot: int) -> None:
+        """End the slots that whoever reads at `slot` may call over.
+
+        Before anybody hears that a slot is final nothing can land in it any more: a process may sleep between
+        choosing a slot and writing into it, and could then land a transaction that was proven dead meanwhile, and
+        whose successor landed too.
+        """
+        self._close_until(slot - min(1, self.config.finality_slots))
+
+    def _close_until(self, slot: int) -> None:
+        if slot > self._closed_slot:
+            self._first_available_slot = self._ledger.close_until(slot, execute_at=self._execute_at)
+            self._closed_slot = slot
 
     def _status(
         self, outcome: Outcome | None, *, slot: int, oldest_slot: int
@@ -323,8 +395,22 @@ class SimulatedChain:
         )
 
 
-def _pay(program: Program, terms: SwapTerms, slot: int) -> Effect:
-    amount_out_base = program.pay_out(terms, slot=slot)
-    if amount_out_base < max(terms.min_amount_out_base, 1):
-        return Effect("SLIPPAGE_EXCEEDED", 0)
-    return Effect(None, amount_out_base)
+def _ended(code: str) -> Unavailable:
+    return Unavailable(code, f"the simulation ended with {code}")
+
+
+def _faded(moves: Mapping[int, Mapping[str, int]], slot: int) -> Mapping[str, int]:
+    """The sum over the slots before `slot`, each less by its age."""
+    sums: defaultdict[str, int] = defaultdict(int)
+    for moved_at, moved in moves.items():
+        for pool, x_base in moved.items():
+            sums[pool] += x_base * _FADING_PPM[slot - moved_at - 1]
+    return {pool: sum_ppm // PPM for pool, sum_ppm in sums.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A transaction, and what its instruction asks for."""
+
+    parsed: ParsedTransaction
+    terms: RouteTerms

@@ -55,6 +55,10 @@ class ChainClock:
                     self._genesis = self._begin()
         return self._genesis
 
+    def is_known(self) -> bool:
+        """Whether the genesis is known, so that nothing here needs the database any more."""
+        return self._genesis is not None
+
     def slot(self, *, after_ms: int = 0) -> int:
         """The slot of this instant, or of the one `after_ms` later."""
         genesis = self.genesis()

@@ -4,10 +4,12 @@ Every method takes a connection from a bounded pool, runs one short piece of wor
 knows nothing of prices, delays or faults.
 """
 
+import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from operator import attrgetter
 from typing import Any, Final
 
@@ -34,10 +36,14 @@ class Genesis:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What a transaction did: it paid out, or it failed with an error code and paid nothing."""
+    """What a transaction did: it paid out, or it failed with an error code and moved nothing.
+
+    `moved_x_base` is the net amount of its token X that each pool got, by its address.
+    """
 
     error: str | None
-    amount_out_base: int
+    amount_out_base: int = 0
+    moved_x_base: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,7 @@ class Entry:
     amount_in_base: int
     min_amount_out_base: int
     amount_out_base: int
+    moved_x_base: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +79,21 @@ _ENTRY: Final = (
 )
 
 
-_columns = attrgetter(*(field.name for field in fields(Entry)))
+_columns = attrgetter(*(each.name for each in fields(Entry)[:-1]))
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:
     return Entry(*row[:8], *(int(amount_base) for amount_base in row[8:]))
+
+
+def _moves(moved_x_base: Mapping[str, int]) -> str | None:
+    if not moved_x_base:
+        return None
+    return json.dumps({pool: str(moved) for pool, moved in moved_x_base.items()})
+
+
+ExecuteAt = Callable[[int], Callable[[bytes], Effect | None]]
+"""What executes transactions in a slot: it answers None for what can't land in it."""
 
 
 class Ledger:
@@ -146,21 +163,43 @@ class Ledger:
         assert row is not None
         return Genesis(*row)
 
-    def seal(self, slot: int) -> int:
-        """Let nothing land up to `slot` any more, and return the first slot that history still has."""
+    def close_until(self, slot: int, *, execute_at: ExecuteAt) -> int:
+        """End all slots up to `slot`: land what is due in them, and let nothing land in them any more.
+
+        Returns the first slot that history still has. Any number of processes may call it.
+        """
+        while True:
+            with self._connection() as connection:
+                row = connection.execute(
+                    "SELECT * FROM simulated_chain.close(%s)", [slot]
+                ).fetchone()
+            assert row is not None
+            due_slot, first_available_slot = row
+            if due_slot is None:
+                return int(first_available_slot)
+            self.land(due_slot, execute_at=execute_at)
+
+    def moved_x_base(self, first_slot: int, last_slot: int) -> dict[int, dict[str, int]]:
+        """What the transactions of these slots moved, by slot and pool. The slots must be closed."""
         with self._connection() as connection:
-            row = connection.execute("SELECT simulated_chain.seal(%s)", [slot]).fetchone()
-        assert row is not None
-        return int(row[0])
+            rows = connection.execute(
+                "SELECT slot, pool, moved_x_base FROM simulated_chain.moves WHERE slot BETWEEN %s AND %s",
+                [first_slot, last_slot],
+            ).fetchall()
+        moved: defaultdict[int, dict[str, int]] = defaultdict(dict)
+        for slot, pool, moved_x_base in rows:
+            moved[slot][pool] = int(moved_x_base)
+        return moved
 
     def take(self, entries: Sequence[Entry]) -> set[str]:
-        """Write those whose signature isn't known. Returns the signatures whose slot is sealed."""
+        """Write those whose signature isn't known. Returns those that landed in a slot that is closed: untaken."""
         columns = zip(*map(_columns, entries), strict=True)
+        moves = [_moves(entry.moved_x_base) for entry in entries]
         with self._connection() as connection:
             rows = connection.execute(
                 "SELECT simulated_chain.take(%s, %s, %s::bytea[], %s::text[], %s, %s, %s, %s,"
-                " %s::numeric[], %s::numeric[], %s::numeric[])",
-                [list(column) for column in columns],
+                " %s::numeric[], %s::numeric[], %s::numeric[], %s::jsonb[])",
+                [*(list(column) for column in columns), moves],
             ).fetchall()
         return {row[0] for row in rows}
 
@@ -206,40 +245,44 @@ class Ledger:
             ).fetchall()
         return [_entry(row) for row in rows]
 
-    def land(self, *, until_slot: int, execute: Callable[[bytes, int], Effect | None]) -> None:
-        """Land what is due, by slot and then by signature; `execute` returns None for what can't land.
+    def land(self, slot: int, *, execute_at: ExecuteAt) -> None:
+        """Land what is in flight in `slot`, in the order of signatures.
 
         Any number of processes may call it: the lock lets one work while the others wait, and then find
-        nothing left to do.
+        nothing left to do. All slots before it must be closed.
         """
+        execute = execute_at(slot)
         with self._connection() as connection:
-            while self._land_some(connection, until_slot, execute) == _LANDED_AT_ONCE:
+            while self._land_some(connection, slot, execute) == _LANDED_AT_ONCE:
                 pass
 
     @staticmethod
     def _land_some(
         connection: psycopg.Connection[tuple[Any, ...]],
-        until_slot: int,
-        execute: Callable[[bytes, int], Effect | None],
+        slot: int,
+        execute: Callable[[bytes], Effect | None],
     ) -> int:
         with connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(%s)", [LANDING_LOCK])
             due = connection.execute(
-                "SELECT signature, slot, raw FROM simulated_chain.transactions"
-                " WHERE raw IS NOT NULL AND slot <= %s ORDER BY slot, signature LIMIT %s",
-                [until_slot, _LANDED_AT_ONCE],
+                "SELECT signature, raw FROM simulated_chain.transactions"
+                " WHERE raw IS NOT NULL AND slot = %s ORDER BY signature LIMIT %s",
+                [slot, _LANDED_AT_ONCE],
             ).fetchall()
-            effects = {signature: execute(raw, slot) for signature, slot, raw in due}
-            landed = [(s, e.error, e.amount_out_base) for s, e in effects.items() if e is not None]
+            effects = {signature: execute(raw) for signature, raw in due}
+            landed = [
+                (signature, effect.error, effect.amount_out_base, _moves(effect.moved_x_base))
+                for signature, effect in effects.items()
+                if effect is not None
+            ]
             refused = [signature for signature, effect in effects.items() if effect is None]
             if landed:
-                signatures, errors, amounts_out_base = zip(*landed, strict=True)
                 connection.execute(
                     "UPDATE simulated_chain.transactions t"
-                    " SET raw = NULL, error = e.error, amount_out_base = e.amount_out_base"
-                    " FROM unnest(%s::text[], %s::text[], %s::numeric[])"
-                    " AS e (signature, error, amount_out_base) WHERE t.signature = e.signature",
-                    [list(signatures), list(errors), list(amounts_out_base)],
+                    " SET raw = NULL, error = e.error, amount_out_base = e.amount_out_base, moves = e.moves"
+                    " FROM unnest(%s::text[], %s::text[], %s::numeric[], %s::jsonb[])"
+                    " AS e (signature, error, amount_out_base, moves) WHERE t.signature = e.signature",
+                    [list(column) for column in zip(*landed, strict=True)],
                 )
             if refused:
                 connection.execute(
@@ -267,6 +310,7 @@ class Ledger:
                 [before_slot, before_slot],
             )
             connection.execute("DELETE FROM simulated_chain.sends WHERE slot < %s", [before_slot])
+            connection.execute("DELETE FROM simulated_chain.moves WHERE slot < %s", [before_slot])
             return connection.execute(
                 "DELETE FROM simulated_chain.transactions WHERE raw IS NULL AND slot < %s",
                 [before_slot],

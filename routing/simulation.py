@@ -2,16 +2,16 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
 from itertools import count
 from typing import Final
 
-from routing.amm import PPM
 from routing.faults import FAULTS, check_faults
-from routing.venue import Swap
+from routing.rounding import PPM
+from routing.venue import Pair, Reading
 
 _FOR_EVER_S: Final = 3_600.0
 
@@ -117,27 +117,32 @@ class SimulationConfig:
 
 
 class SimulatedFeed:
-    """Makes a venue's answer take its time, or never come. `config` may be replaced at any time."""
+    """Makes a venue's answer take its time, or never come. `config` may be replaced at any time.
 
-    def __init__(self, config: SimulationConfig, slot: Callable[[], int]) -> None:
+    `read` reads the chain, `remembered` what it would read, if that is known already.
+    """
+
+    def __init__(
+        self,
+        config: SimulationConfig,
+        read: Callable[[], Reading],
+        remembered: Callable[[], Reading | None],
+    ) -> None:
         self.config = config
-        self._slot = slot
-        self._warm = False
+        self._read = read
+        self._remembered = remembered
         # Which roll of the dice this is. Bounded: one counter per venue and direction.
-        self._asked: defaultdict[tuple[str, str, str], Iterator[int]] = defaultdict(count)
+        self._asked: defaultdict[tuple[str, ...], Iterator[int]] = defaultdict(count)
 
-    async def current_slot(self, *, venue: str, swap: Swap) -> int:
-        """See `SlotFeed.current_slot`. Hangs, cancellably, when the fault strikes."""
+    async def read(self, *, venue: str, pairs: Sequence[Pair]) -> Reading:
+        """See `AccountFeed.read`. Hangs, cancellably, when the fault strikes."""
         config = self.config
-        if config.rates:
-            key = (venue, swap.token_in.symbol, swap.token_out.symbol)
-            nth = next(self._asked[key])
-            if config.strikes("quote_timeout", *key, swap.amount_in_base, nth):
+        if config.rates and pairs:
+            key = (venue, *(token.symbol for token in pairs[0]))
+            if config.strikes("quote_timeout", *key, next(self._asked[key])):
                 await asyncio.sleep(_FOR_EVER_S)
         if config.quote_delay_ms:
             await asyncio.sleep(config.quote_delay_ms / 1_000)
-        if not self._warm:
-            # The first slot ever needs the chain's genesis from its database: not on the event loop.
-            await asyncio.to_thread(self._slot)
-            self._warm = True
-        return self._slot()
+        # The first answer of a slot needs the chain's database: not on the event loop.
+        remembered = self._remembered()
+        return await asyncio.to_thread(self._read) if remembered is None else remembered

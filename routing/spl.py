@@ -3,6 +3,7 @@
 from functools import lru_cache
 from typing import Final
 
+from solders.instruction import AccountMeta
 from solders.pubkey import Pubkey
 
 TOKEN_PROGRAM_ID: Final = Pubkey.from_string("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA")
@@ -24,3 +25,13 @@ def token_account(owner: Pubkey, mint: Pubkey) -> Pubkey:
     return derived_address(
         ASSOCIATED_TOKEN_PROGRAM_ID, bytes(owner), bytes(TOKEN_PROGRAM_ID), bytes(mint)
     )
+
+
+def readonly(address: Pubkey) -> AccountMeta:
+    """An account that an instruction reads."""
+    return AccountMeta(address, is_signer=False, is_writable=False)
+
+
+def writable(address: Pubkey) -> AccountMeta:
+    """An account that an instruction changes."""
+    return AccountMeta(address, is_signer=False, is_writable=True)

@@ -1,17 +1,20 @@
-"""What every venue promises: a quote, and the instruction that executes it.
+"""What every venue promises: the state of its pools, and the instruction that swaps in one of them.
 
 Owns the words shared by venues, router and chain. It has no opinion on how a venue prices a swap.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 
+from routing.pool import Pool
 from routing.tokens import Token
 
-MAX_U64 = 2**64 - 1
+Pair = tuple[Token, Token]
+"""Two tokens; a pool of them swaps either way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,31 +24,6 @@ class Swap:
     token_in: Token
     token_out: Token
     amount_in_base: int
-
-
-@dataclass(frozen=True, slots=True)
-class Quote:
-    """What one pool would pay for a swap at one slot.
-
-    `amount_out_base` is after the pool's fee. `fee_base` is in token in; `network_fee_base` (what the
-    transaction costs, rounded up) and `depth_base` (the pool's reserve) are in token out.
-    `price_impact_bps` is to the nearest basis point: for people, it decides nothing.
-    """
-
-    venue: str
-    pool: str
-    amount_in_base: int
-    amount_out_base: int
-    fee_base: int
-    network_fee_base: int
-    price_impact_bps: int
-    depth_base: int
-    slot: int
-
-    @property
-    def net_out_base(self) -> int:
-        """What is left after the network's fee, in token out; below 0 when the fee is the larger."""
-        return self.amount_out_base - self.network_fee_base
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +50,19 @@ class Venue(Protocol):
     def program_id(self) -> Pubkey:
         """The on-chain program that executes its instructions."""
 
-    async def quote(self, swap: Swap) -> Quote:
-        """What its pool for the pair would pay now. Safe to repeat; sends nothing.
+    async def pools(self, pairs: Sequence[Pair]) -> tuple[Pool, ...]:
+        """All its pools of these pairs as they are now, of one slot. Safe to repeat; sends nothing.
 
-        Raises `Unavailable` when the venue can't answer, and `Rejected` with the code `NO_POOL`,
-        `AMOUNT_TOO_SMALL` or `AMOUNT_TOO_LARGE`. It may hang: the caller has the deadline.
+        Raises `Unavailable` when the venue can't answer. It may hang: the caller has the deadline.
         """
 
-    def instruction(
-        self, *, pool: str, swap: Swap, min_amount_out_base: int, owner: Pubkey
-    ) -> Instruction:
-        """The instruction that swaps in `pool` for `owner`, or does nothing below the minimum.
+    def restore(self, stored: dict[str, Any]) -> Pool:
+        """The state that `Pool.as_json` wrote: the same fills, whatever the market does meanwhile."""
 
-        Amounts are u64 base units. Raises `Rejected` with the code `NO_POOL` when `pool` is none of
+    def instruction(self, terms: SwapTerms, *, owner: Pubkey) -> Instruction:
+        """The instruction that swaps for `owner`, or does nothing below the minimum.
+
+        Amounts are u64 base units. Raises `Rejected` with the code `NO_POOL` when the pool is none of
         the venue's for that pair, and `AMOUNT_TOO_LARGE` beyond u64.
         """
 
@@ -95,12 +73,20 @@ class Program(Venue, Protocol):
     def decode(self, instruction: Instruction) -> SwapTerms:
         """Read back what `instruction` wrote. Raises `Rejected` (`MALFORMED_INSTRUCTION`)."""
 
-    def pay_out(self, terms: SwapTerms, *, slot: int) -> int:
-        """What the pool pays at `slot` after its fee, in base units of token out; may be 0."""
+    def state(self, address: str, *, slot: int, moved_x_base: int) -> Pool:
+        """A pool at `slot`, when recent swaps left `moved_x_base` of its token X in it (or took it, below 0)."""
 
 
-class SlotFeed(Protocol):
-    """How a venue's state reaches us: slowly, or not at all."""
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was read from the chain: its slot, and by how much of token X recent swaps have displaced each pool."""
 
-    async def current_slot(self, *, venue: str, swap: Swap) -> int:
-        """Wait for the venue's answer, and return the slot it answers for. May raise `Unavailable`."""
+    slot: int
+    displaced_x_base: Mapping[str, int]
+
+
+class AccountFeed(Protocol):
+    """How the accounts of a venue's pools reach us: slowly, or not at all."""
+
+    async def read(self, *, venue: str, pairs: Sequence[Pair]) -> Reading:
+        """Wait for the venue's answer. May raise `Unavailable`."""

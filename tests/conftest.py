@@ -9,7 +9,7 @@ import pytest
 from psycopg import sql
 from solders.keypair import Keypair
 
-from orders import accounts, inflight, turns
+from orders import accounts, inflight, receipts, turns
 from orders.exchange import TradingDesk
 from orders.models import Account
 from routing.simulated_schema import create_database_if_missing, install
@@ -53,6 +53,7 @@ def open_desk(lab: ChainLab) -> Callable[..., TradingDesk]:
             chain=chain,
             signer=lab.signer,
             genesis_hash=chain.genesis_hash,
+            prices=chain.market.reference_prices,
             purge=chain.purge,
         )
 
@@ -68,6 +69,12 @@ def desk(open_desk: Callable[..., TradingDesk]) -> TradingDesk:
 def nothing_known_of_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test begins as a worker does, that has not seen yet which steps are quick."""
     monkeypatch.setattr(turns, "_usual_s", {})
+
+
+@pytest.fixture(autouse=True)
+def no_state_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one test stored of the pools is gone in the next."""
+    monkeypatch.setattr(receipts, "known", set())
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,8 @@ from typing import Any
 from orders.exchange import TradingDesk
 from routing.chain import Chain, Statuses
 from routing.errors import FateUnknown, RoutingError, Unavailable
-from routing.venue import Quote, Swap, Venue
+from routing.pool import Pool
+from routing.venue import Pair, Venue
 
 OpenDesk = Callable[..., TradingDesk]
 """The fixture `open_desk`."""
@@ -23,9 +24,16 @@ class DownVenue:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._venue, name)
 
-    async def quote(self, swap: Swap) -> Quote:
+    async def pools(self, pairs: Sequence[Pair]) -> tuple[Pool, ...]:
         self.asked += 1
         raise Unavailable("VENUE_DOWN", f"{self._venue.label} is down")
+
+
+class EmptyVenue(DownVenue):
+    """A venue that answers, and has no pool."""
+
+    async def pools(self, pairs: Sequence[Pair]) -> tuple[Pool, ...]:
+        return ()
 
 
 class Node:
@@ -82,6 +90,11 @@ def without(desk: TradingDesk, *names: str) -> TradingDesk:
         name: DownVenue(venue) if name in names else venue for name, venue in desk.venues.items()
     }
     return replace(desk, venues=venues)
+
+
+def listing_nothing(desk: TradingDesk) -> TradingDesk:
+    """The desk with venues that have no pool of any pair."""
+    return replace(desk, venues={name: EmptyVenue(each) for name, each in desk.venues.items()})
 
 
 def behind(desk: TradingDesk) -> tuple[TradingDesk, Node]:

@@ -17,6 +17,8 @@ from orders.models import Account, Order, OrderEvent
 from orders.stream import Event
 
 SOL = 10**9
+HOPELESS: dict[str, Any] = {"token_in": "BONK", "token_out": "SOL", "amount_in_base": 1}
+"""What to wish for an order that no pool can execute: it is too small."""
 ALL_THE_WAY = ["pending", "routing", "building", "submitted", "confirmed"]
 
 

@@ -18,7 +18,7 @@ from routing.errors import Unavailable
 from routing.tokens import SOL, USDC
 from routing.transaction import parse
 from tests.desks import behind
-from tests.factories import ALL_THE_WAY, become_due, claim, place, retried, sign, statuses
+from tests.factories import ALL_THE_WAY, HOPELESS, become_due, claim, place, retried, sign, statuses
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -142,7 +142,7 @@ def test_who_waits_for_its_turn_holds_no_connection(
 
 
 def test_each_of_a_group_has_its_own_fate(account: Account, desk: TradingDesk) -> None:
-    good, hopeless = place(account), place(account, token_in="JUP", token_out="BONK")
+    good, hopeless = place(account), place(account, **HOPELESS)
     stuck, cancelled = place(account), place(account)
     Order.objects.filter(id=stuck.id).update(claims=execution.MAX_FRUITLESS_CLAIMS)
     intake.cancel_order(cancelled.id, account_id=account.pk)

@@ -131,7 +131,8 @@ def test_the_event_of_a_death_carries_the_hash_of_the_proof_as_it_is_stored(
 
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT proof::text FROM orders_orderattempt WHERE order_id = %s", [order.id]
+            "SELECT proof::text FROM orders_orderattempt WHERE order_id = %s AND number = 1",
+            [order.id],
         )
         stored = cursor.fetchone()[0]
     assert event.details["proofHash"] == sha256(stored.encode()).hexdigest()

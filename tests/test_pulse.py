@@ -15,7 +15,7 @@ from orders.lifecycle import Status
 from orders.models import Account, Order
 from orders.pulse import Pulse
 from tests.desks import without
-from tests.factories import claim, order_at, place, sign, statuses
+from tests.factories import HOPELESS, claim, order_at, place, sign, statuses
 from tests.routing.lab import ChainLab
 from tests.waiting import wait_until
 
@@ -123,7 +123,7 @@ def lost(monkeypatch: pytest.MonkeyPatch) -> list[UUID]:
 def test_an_order_that_ends_before_the_rest_of_its_batch_is_not_lost(
     account: Account, alone: Pulse, lost: list[UUID], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hopeless = order_at(Status.ROUTING, account, token_in="JUP", token_out="BONK")
+    hopeless = order_at(Status.ROUTING, account, **HOPELESS)
     leases.release([(hopeless.id, hopeless.fence)])
     slow = place(account)
     run = background.run

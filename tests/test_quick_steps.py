@@ -14,7 +14,7 @@ from orders.lifecycle import AttemptState, Status
 from orders.models import Account, Order, OrderAttempt, OrderEvent
 from orders.retries import MAX_ATTEMPTS
 from orders.stream import Event
-from tests.desks import without
+from tests.desks import listing_nothing, without
 from tests.factories import (
     ALL_THE_WAY,
     become_due,
@@ -109,13 +109,13 @@ def test_the_audit_finds_nothing_to_say(account: Account, desk: TradingDesk) -> 
 def test_an_order_that_is_cancelled_while_it_is_quoted_stays_cancelled(
     account: Account, desk: TradingDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    order, choose = place(account), steps.choose
+    order, decide = place(account), steps.decide
 
-    def cancel_and_choose(candidates: Any) -> Any:
+    def cancel_and_decide(*args: Any) -> Any:
         intake.cancel_order(order.id, account_id=account.pk)
-        return choose(candidates)
+        return decide(*args)
 
-    monkeypatch.setattr(steps, "choose", cancel_and_choose)
+    monkeypatch.setattr(steps, "decide", cancel_and_decide)
 
     execute([order.id], desk=desk)
 
@@ -163,9 +163,9 @@ def test_an_attempt_that_comes_to_nothing_is_told_before_the_next_one_begins(
 def test_an_order_that_can_go_nowhere_fails_in_one_statement(
     account: Account, desk: TradingDesk, written: list[list[Status]]
 ) -> None:
-    order = place(account, token_in="JUP", token_out="BONK", amount_in_base=10**6)
+    order = place(account)
 
-    execute([order.id], desk=desk)
+    execute([order.id], desk=listing_nothing(desk))
 
     assert written == [[Status.FAILED]]
     assert statuses(order) == ["pending", "routing", "failed"]

@@ -21,6 +21,7 @@ from orders.admin.format import (
 )
 from orders.admin.permissions import ReadOnly
 from orders.models import OrderAttempt, OrderEvent
+from orders.quoting import label_of
 
 
 class History(ReadOnly):
@@ -70,7 +71,7 @@ class AttemptInline(History, admin.StackedInline):  # type: ignore[type-arg]
     def route(self, attempt: OrderAttempt) -> SafeString | str:
         if not attempt.venue:
             return NOTHING
-        return format_html("{} <code>{}</code>", attempt.venue.capitalize(), attempt.pool)
+        return format_html("{} <code>{}</code>", label_of(attempt.venue), attempt.pool)
 
     @admin.display(description="Quotes")
     def offers(self, attempt: OrderAttempt) -> SafeString | str:

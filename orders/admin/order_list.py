@@ -89,6 +89,10 @@ class VenueFilter(ColumnFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> Choices:
         return [(venue.name, venue.label) for venue in exchange().venues.values()]
 
+    def queryset(self, request: HttpRequest, orders: QuerySet[Order]) -> QuerySet[Order]:
+        venue = self.value()  # alone, or with others
+        return orders.filter(selected_dex__contains=venue) if venue else orders
+
 
 class TokenInFilter(ColumnFilter):
     title = "token in"

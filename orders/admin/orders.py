@@ -36,6 +36,7 @@ from orders.admin.order_list import (
 )
 from orders.admin.permissions import ReadOnly
 from orders.models import Order
+from orders.quoting import label_of
 from orders.stream import executed_price
 from routing.tokens import TOKENS
 
@@ -130,7 +131,7 @@ class OrderAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.display(description="Venue")
     def venue(self, order: Order) -> str:
-        return order.selected_dex.capitalize() or NOTHING
+        return label_of(order.selected_dex) or NOTHING
 
     @admin.display(description="Venue")
     def route(self, order: Order) -> SafeString | str:

@@ -14,6 +14,7 @@ from django.template.response import TemplateResponse
 from orders.admin.format import attempt_link, chip, code, instant, pretty_json, whole
 from orders.exchange import exchange
 from orders.models import OrderAttempt
+from orders.quoting import label_of
 from routing.chain import Chain, Head, LandedTransaction, SignatureStatus
 from routing.errors import Unavailable
 from routing.tokens import SOL, from_base
@@ -120,7 +121,7 @@ def receipt_rows(receipt: LandedTransaction, named: OrderAttempt | None) -> Rows
         ("Block time", instant(receipt.landed_at)),
         ("Memo", attempt_link(named) if named else code(receipt.memo)),
         ("Signer", code(receipt.signer)),
-        ("Venue", receipt.venue.capitalize()),
+        ("Venue", label_of(receipt.venue)),
         ("Pool", code(receipt.pool)),
         ("Amount in", whole(amount_in, order.token_in) if order else f"{amount_in} base units"),
         ("Minimum out", whole(least, order.token_out) if order else f"{least} base units"),

@@ -74,7 +74,7 @@ class OrderFilter(KnownFieldsSerializer):
         if "pair" in wanted:
             orders = orders.filter(token_in=wanted["pair"][0], token_out=wanted["pair"][1])
         if "venue" in wanted:
-            orders = orders.filter(selected_dex=wanted["venue"])
+            orders = orders.filter(selected_dex__contains=wanted["venue"])  # alone, or with others
         if "clientOrderId" in wanted:
             orders = orders.filter(client_order_id=wanted["clientOrderId"])
         if "createdAfter" in wanted:

@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from orders.models import Order, OrderAttempt
+from orders.receipts import cost_as_json, execution_cost
 from orders.settlement import ASK_AGAIN_S
 from orders.stream import Event, error_as_json, executed_price, rfc3339
 from routing.tokens import TOKENS, Token, from_base
@@ -57,8 +58,10 @@ def _attempt_as_json(attempt: OrderAttempt, token_out: Token) -> dict[str, Any]:
         "number": attempt.number,
         "state": attempt.state,
         "venue": attempt.venue or None,
-        "pool": attempt.pool or None,
+        "legs": (attempt.receipt or {}).get("legs", []),
         "quotes": attempt.quotes,
+        "receipt": attempt.receipt,
+        "cost": _cost(attempt, token_out),
         "minAmountOut": _amount(attempt.min_amount_out_base, token_out),
         "amountOut": _amount(attempt.amount_out_base, token_out),
         "txHash": attempt.signature,
@@ -71,6 +74,13 @@ def _attempt_as_json(attempt: OrderAttempt, token_out: Token) -> dict[str, Any]:
         "sentAt": rfc3339(attempt.sent_at) if attempt.sent_at else None,
         "endedAt": rfc3339(attempt.ended_at) if attempt.ended_at else None,
     }
+
+
+def _cost(attempt: OrderAttempt, token_out: Token) -> dict[str, str] | None:
+    if attempt.receipt is None or attempt.amount_out_base is None:
+        return None
+    cost = execution_cost(attempt.receipt, token_out, int(attempt.amount_out_base))
+    return cost_as_json(cost, token_out)
 
 
 def _amount(amount_base: Decimal | None, token: Token) -> str | None:

@@ -87,12 +87,59 @@ class BatchDocument(serializers.Serializer[Any]):
     results = BatchResultDocument(many=True, help_text="In the order asked.")
 
 
+class LegDocument(serializers.Serializer[Any]):
+    """One swap in one pool. The legs of a hop go side by side; the next hop takes in what it pays."""
+
+    hop = serializers.IntegerField(help_text="From 1.")
+    venue = serializers.CharField()
+    pool = serializers.CharField()
+    tokenIn = serializers.CharField()
+    tokenOut = serializers.CharField()
+    amountIn = serializers.CharField(help_text="As quoted.")
+    amountOut = serializers.CharField(help_text="As quoted, after the fee.")
+    fee = serializers.CharField(help_text="The pool's, in tokenIn.")
+    sharePct = serializers.FloatField(help_text="Of what its hop takes in.")
+
+
+class QuoteDocument(serializers.Serializer[Any]):
+    """One way of executing an order, or why there is none."""
+
+    venue = serializers.CharField(help_text="Several are joined by a +.")
+    chosen = serializers.BooleanField()
+    pools = serializers.ListField(child=serializers.CharField(), required=False)
+    amountOut = serializers.CharField(required=False)
+    netAmountOut = serializers.CharField(
+        required=False, help_text="After the network's fee and the cost of each leg."
+    )
+    priceImpactBps = serializers.IntegerField(required=False)
+    lostBecause = serializers.CharField(required=False)
+    error = serializers.DictField(required=False)
+
+
+class ExecutionCostDocument(serializers.Serializer[Any]):
+    """referenceValue - received = spread + fee + priceImpact - improvement + drift + networkFee, exactly."""
+
+    referenceValue = serializers.CharField(help_text="The amount at the market's prices.")
+    received = serializers.CharField(help_text="Less the network's fee.")
+    spread = serializers.CharField(help_text="How far the best single pool stood from the market.")
+    fee = serializers.CharField(help_text="Of the best single pool.")
+    priceImpact = serializers.CharField(help_text="In the best single pool.")
+    improvement = serializers.CharField(help_text="What the route paid more than that pool.")
+    drift = serializers.CharField(help_text="What the pools moved until the swap landed.")
+    networkFee = serializers.CharField()
+
+
 class AttemptDocument(serializers.Serializer[Any]):
     number = serializers.IntegerField()
     state = serializers.CharField()
     venue = serializers.CharField(allow_null=True)
-    pool = serializers.CharField(allow_null=True)
-    quotes = serializers.ListField(child=serializers.DictField())
+    legs = LegDocument(many=True, help_text="The chosen route.")
+    quotes = QuoteDocument(many=True, help_text="Every way that was weighed.")
+    receipt = serializers.DictField(
+        allow_null=True,
+        help_text="What the decision rests on: the venues' answers with the slot of each pool's state, prices, costs.",
+    )
+    cost = ExecutionCostDocument(allow_null=True, help_text="Of a fill, in whole tokenOut.")
     minAmountOut = serializers.CharField(allow_null=True)
     amountOut = serializers.CharField(allow_null=True)
     txHash = serializers.CharField(allow_null=True)
@@ -123,7 +170,8 @@ class EventDocument(serializers.Serializer[Any]):
     timestamp = serializers.DateTimeField()
     message = serializers.CharField()
     selectedDex = serializers.CharField(required=False)
-    quotes = serializers.ListField(child=serializers.DictField(), required=False)
+    legs = LegDocument(many=True, required=False)
+    quotes = QuoteDocument(many=True, required=False)
     txHash = serializers.CharField(required=False)
     executedPrice = serializers.CharField(required=False)
     amountOut = serializers.CharField(required=False)

@@ -47,7 +47,8 @@ def test_the_history_can_be_filtered(api: Api, account: Account, desk: TradingDe
 
     assert found(status="pending") == [pending]
     assert found(pair="SOL/JUP") == [str(confirmed.id)]
-    assert found(venue=confirmed.selected_dex) == [str(confirmed.id)]
+    for venue in confirmed.selected_dex.split("+"):
+        assert found(venue=venue) == [str(confirmed.id)]
     assert found(clientOrderId="mine") == [str(confirmed.id)]
     assert found(createdAfter=after) == []
     assert len(found(createdBefore=after)) == 2
@@ -98,11 +99,33 @@ def test_one_order_comes_with_its_attempts_and_events(
         "confirmed",
         body["selectedDex"],
     )
-    assert len(attempt["quotes"]) == 2
+    assert {quote["venue"] for quote in attempt["quotes"]} >= {"raydium", "meteora"}
+    (leg,) = attempt["legs"]
+    assert (leg["venue"], leg["sharePct"]) == (attempt["venue"], 100)
     assert body["txHash"] == attempt["txHash"]
     assert Decimal(body["minAmountOut"]) <= Decimal(body["amountOut"])
     assert body["executedPrice"] == body["events"][-1]["executedPrice"]
     assert body["error"] is None and body["inDoubt"] is None
+
+
+def test_the_api_tells_the_receipt_and_the_cost(
+    api: Api, account: Account, desk: TradingDesk
+) -> None:
+    order = place(account, amount_in_base=20_000 * 10**9)
+    execution.execute([order.id], desk=desk)
+
+    (told,) = api.get(f"/api/orders/{order.id}").json()["attempts"]
+
+    assert told["receipt"] == order.attempts.get().receipt
+    assert told["legs"] == told["receipt"]["legs"]
+    assert len(told["legs"]) > 1
+    assert round(sum(leg["sharePct"] for leg in told["legs"])) == 100
+    assert float(told["cost"]["improvement"]) > 0
+    names = ["spread", "fee", "priceImpact", "drift", "networkFee"]
+    parts = sum(round(float(told["cost"][name]) * 10**6) for name in names)
+    parts -= round(float(told["cost"]["improvement"]) * 10**6)
+    whole = float(told["cost"]["referenceValue"]) - float(told["cost"]["received"])
+    assert parts == round(whole * 10**6)
 
 
 def test_a_failed_order_says_why_and_whether_to_try_again(api: Api, account: Account) -> None:

@@ -12,13 +12,14 @@ from solders.keypair import Keypair
 
 from routing.chain import LandedTransaction, SignatureStatus
 from routing.market import Market
+from routing.pool import Pool
 from routing.registry import open_venues
 from routing.simulated_chain import SimulatedChain
 from routing.simulated_node import SimulatedNode
 from routing.simulation import SimulationConfig
-from routing.tokens import TOKENS
+from routing.tokens import SOL, USDC, Token
 from routing.transaction import SignedTransaction, build_swap
-from routing.venue import Swap
+from routing.venue import Pair, Reading, Swap, SwapTerms
 
 T = TypeVar("T")
 
@@ -77,14 +78,9 @@ class ChainLab:
         venue: str = "raydium",
     ) -> SignedTransaction:
         """SOL to USDC, on the chain's latest blockhash."""
-        swap = Swap(TOKENS["SOL"], TOKENS["USDC"], amount_in_base)
-        program = chain.venues[venue]
-        instruction = program.instruction(
-            pool=pool_address(venue, swap),
-            swap=swap,
-            min_amount_out_base=min_amount_out_base,
-            owner=self.signer.pubkey(),
-        )
+        swap = Swap(SOL, USDC, amount_in_base)
+        terms = SwapTerms(pools_of(venue, SOL, USDC)[0].address, swap, min_amount_out_base)
+        instruction = chain.venues[venue].instruction(terms, owner=self.signer.pubkey())
         blockhash = chain.latest_blockhash().blockhash
         return build_swap(instruction, memo=memo, blockhash=blockhash, signer=self.signer)
 
@@ -102,22 +98,24 @@ class ChainLab:
 class PromptFeed:
     """A venue's answer that never waits, and so never fails."""
 
-    async def current_slot(self, *, venue: str, swap: Swap) -> int:
-        return 0
+    async def read(self, *, venue: str, pairs: Sequence[Pair]) -> Reading:
+        return Reading(0, {})
 
 
 # Pools live at the same address in every market, so these venues know it even while a chain's are faulty.
-PROMPT_VENUES = open_venues(Market(seed=1), PromptFeed())
+PROMPT_VENUES = open_venues(Market(seed=1), PromptFeed(), slot_ms=400)
 
 
-def pool_address(venue: str, swap: Swap) -> str:
-    return asyncio.run(PROMPT_VENUES[venue].quote(swap)).pool
+def pools_of(venue: str, a: Token, b: Token) -> tuple[Pool, ...]:
+    """The venue's pools of the pair, at slot 0."""
+    return asyncio.run(PROMPT_VENUES[venue].pools([(a, b)]))
 
 
 def empty(conninfo: str) -> None:
     with psycopg.connect(conninfo) as connection:
         connection.execute(
-            "TRUNCATE simulated_chain.ledger, simulated_chain.transactions, simulated_chain.sends"
+            "TRUNCATE simulated_chain.ledger, simulated_chain.transactions, simulated_chain.moves,"
+            " simulated_chain.sends"
         )
 
 

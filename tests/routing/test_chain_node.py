@@ -110,6 +110,7 @@ def test_sending_is_one_statement_and_so_is_asking(
     chain = lab.open()
     sent = lab.swap_transaction(chain, "order:1")
     chain.head()
+    chain.reading()  # both once a slot
     statements: list[str] = []
     execute = psycopg.Connection.execute
 

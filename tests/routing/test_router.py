@@ -1,234 +1,269 @@
-import asyncio
+"""Which way a swap goes: decided from what venues answered, and from nothing else."""
+
+import random
+from collections.abc import Iterable
+from fractions import Fraction
 from itertools import permutations
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from solders.instruction import Instruction
-from solders.pubkey import Pubkey
 
+from routing.answers import Answer
+from routing.cpmm import CpmmPool
 from routing.errors import Rejected, Unavailable
-from routing.router import Candidate, choose, collect_quotes, min_amount_out
-from routing.tokens import SOL, USDC
-from routing.venue import Quote, Swap
+from routing.market import Market
+from routing.pool import Pool
+from routing.route import ReferencePrices
+from routing.router import Decision, Terms, Undecided, decide, min_amount_out, pairs_of
+from routing.tokens import SOL, TOKENS, USDC, Token
+from routing.venue import Swap
+from tests.routing.lab import PROMPT_VENUES, pools_of
 
-SWAP = Swap(SOL, USDC, 10**9)
-
-
-def a_quote(venue: str, *, net: int = 1_000_000, depth: int = 10**9, network_fee: int = 0) -> Quote:
-    return Quote(
-        venue=venue,
-        pool=f"pool of {venue}",
-        amount_in_base=10**9,
-        amount_out_base=net + network_fee,
-        fee_base=0,
-        network_fee_base=network_fee,
-        price_impact_bps=0,
-        depth_base=depth,
-        slot=1,
-    )
+JUP, BONK = TOKENS["JUP"], TOKENS["BONK"]
+# A SOL is worth 100 dollars, so 5,000 lamports are half a thousandth of a dollar: 500 base units of USDC.
+PRICES = ReferencePrices({"SOL": 100 * 10**12, "USDC": 10**12, "JUP": 10**12, "BONK": 2 * 10**7})
+TERMS = Terms(PRICES, network_fee_lamports=5_000, leg_cost_lamports=0)
+ONE_SOL = Swap(SOL, USDC, 10**9)
 
 
-def quoted(
-    venue: str, *, net: int = 1_000_000, depth: int = 10**9, network_fee: int = 0
-) -> Candidate:
-    quote = a_quote(venue, net=net, depth=depth, network_fee=network_fee)
-    return Candidate(venue, quote=quote)
+def a_pool(
+    name: str,
+    *,
+    sol: int = 10_000,
+    usdc: int = 1_000_000,
+    venue: str = "a",
+    fee_ppm: int = 0,
+    slot: int = 1,
+) -> Pool:
+    """SOL and USDC in whole tokens."""
+    return CpmmPool(venue, name, SOL, USDC, slot, sol * 10**9, usdc * 10**6, fee_ppm)
 
 
-def failed(venue: str, code: str, *, retryable: bool) -> Candidate:
-    return Candidate(venue, error_code=code, error=f"{venue} says {code}", retryable=retryable)
+def answers(*pools: Pool) -> list[Answer]:
+    venues = dict.fromkeys(pool.venue for pool in pools)
+    return [Answer(v, tuple(pool for pool in pools if pool.venue == v)) for v in venues]
 
 
-class StubVenue:
-    """Answers with what it was given; None hangs until cancelled."""
-
-    program_id = Pubkey.default()
-
-    def __init__(self, name: str, answer: Quote | Exception | None) -> None:
-        self.name = name
-        self.label = name.title()
-        self.answer = answer
-        self.was_cancelled = False
-
-    async def quote(self, swap: Swap) -> Quote:
-        if self.answer is None:
-            try:
-                await asyncio.Event().wait()
-            except asyncio.CancelledError:
-                # Work that takes its time to stop: the router must wait for it.
-                await asyncio.sleep(0)
-                await asyncio.sleep(0)
-                self.was_cancelled = True
-                raise
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        assert self.answer is not None
-        return self.answer
-
-    def instruction(
-        self, *, pool: str, swap: Swap, min_amount_out_base: int, owner: Pubkey
-    ) -> Instruction:
-        raise NotImplementedError
+def failed(venue: str, code: str, *, retryable: bool) -> Answer:
+    return Answer(venue, error_code=code, error=f"{venue} says {code}", retryable=retryable)
 
 
-def test_the_best_net_output_wins_and_losers_say_why() -> None:
-    route = choose([quoted("a", net=1_000_000), quoted("b", net=1_010_000)])
-
-    assert route.winner.venue == "b"
-    assert [c.venue for c in route.candidates] == ["a", "b"]
-    assert route.candidates[1].lost_because is None
-    # 10,000 of 1,010,000 is 99.0099 bps, rounded up.
-    assert route.candidates[0].lost_because == (
-        "net output 99.01 bps below b, after the pool's and the network's fees"
-    )
-
-
-def test_the_network_fee_decides_between_equal_outputs() -> None:
-    dear = quoted("a", net=900_000, network_fee=100_000)
-    cheap = quoted("b", net=990_000, network_fee=10_000)
-
-    assert choose([dear, cheap]).winner.venue == "b"
-
-
-@pytest.mark.parametrize(
-    ("net", "winner"), [(1_000_000 - 500, "deep"), (1_000_000 - 501, "shallow")]
-)
-def test_a_near_tie_goes_to_the_deeper_pool(net: int, winner: str) -> None:
-    route = choose([quoted("shallow", depth=1), quoted("deep", net=net, depth=2)])
-
-    assert route.winner.venue == winner
-    if winner == "deep":
-        assert route.candidates[0].lost_because == (
-            "net output within 5 bps of deep, whose pool is deeper"
-        )
-
-
-@given(
-    st.lists(
-        st.tuples(st.integers(-(10**6), 10**12), st.integers(1, 10**15)),
-        min_size=1,
-        max_size=4,
-    )
-)
-def test_the_winner_is_never_more_than_the_tie_below_the_best(
-    offers: list[tuple[int, int]],
-) -> None:
-    candidates = [quoted(str(n), net=net, depth=depth) for n, (net, depth) in enumerate(offers)]
-    best = max(net for net, _depth in offers)
-
-    winners = {choose(order).winner for order in permutations(candidates)}
-
-    assert len(winners) == 1, "the order of the candidates decided"
-    winner = winners.pop()
-    assert (best - winner.net_out_base) * 10_000 <= abs(best) * 5
-    route = choose(candidates)
-    assert [c.lost_because is None for c in route.candidates] == [
-        c.quote is winner for c in candidates
+def pools_for(swap: Swap) -> list[Answer]:
+    """What the real venues answer, at slot 0."""
+    return [
+        Answer(name, tuple(pool for pair in pairs_of(swap) for pool in pools_of(name, *pair)))
+        for name in PROMPT_VENUES
     ]
 
 
-def test_one_quote_is_enough() -> None:
-    route = choose([failed("a", "QUOTE_TIMEOUT", retryable=True), quoted("b")])
+def market_terms(swap: Swap, *, leg_cost_lamports: int = 5_000) -> Terms:
+    tokens = {t for pair in pairs_of(swap) for t in pair} | {SOL}
+    return Terms(
+        Market(seed=1).reference_prices(list(tokens), 0),
+        network_fee_lamports=5_000,
+        leg_cost_lamports=leg_cost_lamports,
+    )
 
-    assert route.winner.venue == "b"
-    assert route.candidates[0].lost_because == "no quote: a says QUOTE_TIMEOUT"
+
+def pool_names(decision: Decision) -> list[str]:
+    return [leg.pool.address for leg in decision.route.legs]
+
+
+def test_the_best_net_output_wins_and_losers_say_why() -> None:
+    cheap, dear = a_pool("cheap", usdc=1_010_000), a_pool("dear", venue="b")
+
+    decision = decide(ONE_SOL, answers(dear, cheap), TERMS)
+
+    assert pool_names(decision) == ["cheap"]
+    assert [c.lost_because is None for c in decision.candidates] == [False, True]
+    assert decision.route.amount_out_base == cheap.exact_in(SOL, 10**9).amount_out_base
+    assert decision.net_out_base == decision.route.amount_out_base - 500
+    less = Fraction(
+        decision.route.amount_out_base - dear.exact_in(SOL, 10**9).amount_out_base,
+        decision.net_out_base,
+    )
+    (lost,) = [c.lost_because for c in decision.candidates if c.lost_because]
+    assert lost.startswith("net output ") and lost.endswith(
+        " bps below the chosen route's, after all fees"
+    )
+    assert 0 <= Fraction(lost.split()[2]) - less * 10_000 < Fraction(1, 100)
+
+
+def test_a_better_output_of_a_dearer_pool_counts_after_its_fee() -> None:
+    dear = a_pool("dear", usdc=1_002_000, fee_ppm=3_000)
+    free = a_pool("free")
+
+    assert pool_names(decide(ONE_SOL, answers(dear, free), TERMS)) == ["free"]
+
+
+def test_a_large_order_is_divided_and_a_small_one_is_not() -> None:
+    pools = [a_pool("one"), a_pool("two", venue="b", usdc=999_000)]
+
+    small = decide(Swap(SOL, USDC, 10**7), answers(*pools), TERMS)
+    large = decide(Swap(SOL, USDC, 1_000 * 10**9), answers(*pools), TERMS)
+
+    assert pool_names(small) == ["one"]
+    assert sorted(pool_names(large)) == ["one", "two"]
+    assert large.route.venue == "a+b"
+    assert large.route.amount_in_base == 1_000 * 10**9
+    best = max(pool.exact_in(SOL, 1_000 * 10**9).amount_out_base for pool in pools)
+    assert large.route.amount_out_base > best == large.plain.amount_out_base
+
+
+def test_a_leg_must_earn_its_cost() -> None:
+    pools = [a_pool("one"), a_pool("two", venue="b")]
+    swap = Swap(SOL, USDC, 100 * 10**9)
+    free = decide(swap, answers(*pools), TERMS)
+    gain_base = free.route.amount_out_base - free.plain.amount_out_base
+    lamports = gain_base * 10**9 // (100 * 10**6)
+
+    def legs(leg_cost_lamports: int) -> int:
+        terms = Terms(PRICES, network_fee_lamports=0, leg_cost_lamports=leg_cost_lamports)
+        return len(decide(swap, answers(*pools), terms).route.legs)
+
+    assert legs(lamports * 99 // 100) == 2
+    assert legs(lamports * 101 // 100) == 1
+
+
+def test_tokens_without_a_pool_of_their_own_go_over_a_hub() -> None:
+    swap = Swap(JUP, BONK, 500 * 10**6)
+
+    decision = decide(swap, pools_for(swap), market_terms(swap))
+
+    legs = decision.route.legs
+    assert [leg.hop for leg in legs] == [0, 1]
+    assert (legs[0].token_in, legs[-1].token_out) == (JUP, BONK)
+    assert legs[0].token_out == legs[1].token_in and legs[0].token_out in (SOL, USDC)
+    assert legs[1].fill.amount_in_base == legs[0].fill.amount_out_base
+    hubs = {c.route.legs[0].token_out for c in decision.candidates if c.route}
+    assert hubs == {SOL, USDC}, "both hubs were weighed"
+    fair = decision.reference_base
+    assert 0.93 * fair < decision.route.amount_out_base < 1.05 * fair
+
+
+def test_a_large_order_over_a_hub_is_divided_within_its_hops() -> None:
+    swap = Swap(JUP, BONK, 400_000 * 10**6)
+
+    decision = decide(swap, pools_for(swap), market_terms(swap))
+
+    assert len(decision.route.legs) == 3
+    hops = list(decision.route.hops())
+    assert len(hops) == 2
+    assert sum(leg.fill.amount_in_base for leg in hops[1]) == sum(
+        leg.fill.amount_out_base for leg in hops[0]
+    )
+    assert decision.route.amount_out_base > decision.plain.amount_out_base
+
+
+def test_the_order_of_the_answers_decides_nothing() -> None:
+    swap = Swap(SOL, USDC, 30_000 * 10**9)
+    pools = [pool for answer in pools_for(swap) for pool in answer.pools]
+
+    routes = {
+        decide(swap, [Answer(p.venue, (p,)) for p in order], market_terms(swap)).route
+        for order in permutations(pools)
+    }
+
+    assert len(routes) == 1
+
+
+def random_swaps(count: int) -> Iterable[tuple[Swap, list[Pool]]]:
+    rng = random.Random(20_261_125)
+    for _ in range(count):
+        pools: list[Pool] = [
+            CpmmPool(
+                rng.choice("abc"),
+                f"pool {n}",
+                SOL,
+                USDC,
+                1,
+                int(10 ** rng.uniform(9, 15)),
+                int(10 ** rng.uniform(8, 14)),
+                rng.choice((100, 2_500, 10_000)),
+            )
+            for n in range(rng.randint(1, 6))
+        ]
+        yield Swap(SOL, USDC, int(10 ** rng.uniform(6, 15))), pools
+
+
+def test_no_decision_is_worse_than_the_best_single_pool_on_10_000_random_orders() -> None:
+    weighed = divided = 0
+    for swap, pools in random_swaps(10_000):
+        singles = []
+        for pool in pools:
+            try:
+                singles.append(pool.exact_in(SOL, swap.amount_in_base).amount_out_base)
+            except Rejected:
+                continue
+        if not singles:
+            continue
+        terms = Terms(PRICES, network_fee_lamports=5_000, leg_cost_lamports=5_000)
+        decision = decide(swap, answers(*pools), terms)
+        weighed += 1
+        divided += len(decision.route.legs) > 1
+        assert decision.net_out_base >= max(singles) - 500 - 500
+        assert decision.route.amount_in_base == swap.amount_in_base
+        assert len(decision.route.legs) <= terms.max_legs
+
+    assert weighed > 9_000
+    assert divided > 1_000
+
+
+def test_one_answer_is_enough() -> None:
+    late = failed("late", "QUOTE_TIMEOUT", retryable=True)
+
+    decision = decide(ONE_SOL, [late, *answers(a_pool("one"))], TERMS)
+
+    assert pool_names(decision) == ["one"]
+    (lost,) = [c for c in decision.candidates if c.route is None]
+    assert (lost.venue, lost.lost_because) == ("late", "no quote: late says QUOTE_TIMEOUT")
 
 
 @pytest.mark.parametrize(
-    ("candidates", "kind", "code"),
+    ("answered", "kind", "code"),
     [
         (
-            [failed("a", "NO_POOL", retryable=False), failed("b", "QUOTE_TIMEOUT", retryable=True)],
+            [Answer("a"), failed("b", "QUOTE_TIMEOUT", retryable=True)],
             Unavailable,
             "NO_QUOTE",
         ),
+        ([Answer("a"), Answer("b")], Rejected, "NO_ROUTE"),
         (
-            [failed("a", "NO_POOL", retryable=False), failed("b", "NO_POOL", retryable=False)],
-            Rejected,
-            "NO_ROUTE",
-        ),
-        (
-            [
-                failed("a", "NO_POOL", retryable=False),
-                failed("b", "AMOUNT_TOO_SMALL", retryable=False),
-            ],
+            answers(a_pool("tiny", sol=10**9, usdc=1)),
             Rejected,
             "AMOUNT_TOO_SMALL",
         ),
         ([], Rejected, "NO_ROUTE"),
     ],
 )
-def test_no_quote_at_all_says_whether_to_try_again(
-    candidates: list[Candidate], kind: type[Exception], code: str
+def test_no_route_at_all_says_whether_to_try_again(
+    answered: list[Answer], kind: type[Exception], code: str
 ) -> None:
-    with pytest.raises((Unavailable, Rejected)) as error:
-        choose(candidates)
+    with pytest.raises(Undecided) as undecided:
+        decide(Swap(SOL, USDC, 1), answered, TERMS)
 
-    assert type(error.value) is kind
-    assert error.value.code == code
-
-
-def test_a_late_venue_is_left_out_cancelled_and_awaited() -> None:
-    late = StubVenue("late", None)
-
-    candidates = asyncio.run(
-        collect_quotes([late, StubVenue("fast", a_quote("fast"))], SWAP, deadline_s=0.01)
-    )
-
-    assert candidates[0] == Candidate(
-        "late",
-        error_code="QUOTE_TIMEOUT",
-        error="Late did not answer within 0.01 s",
-        retryable=True,
-    )
-    assert candidates[1].quote == a_quote("fast")
-    assert late.was_cancelled
+    assert type(undecided.value.error) is kind
+    assert undecided.value.error.code == code
 
 
-def test_each_kind_of_failure_becomes_a_candidate() -> None:
-    venues = [
-        StubVenue("final", Rejected("NO_POOL", "no pool")),
-        StubVenue("later", Unavailable("RPC_UNAVAILABLE", "away")),
-        StubVenue("broken", KeyError("secret")),
-    ]
-
-    final, later, broken = asyncio.run(collect_quotes(venues, SWAP, deadline_s=1))
-
-    assert (final.error_code, final.error, final.retryable) == ("NO_POOL", "no pool", False)
-    assert (later.error_code, later.error, later.retryable) == ("RPC_UNAVAILABLE", "away", True)
-    assert (broken.error_code, broken.retryable) == ("QUOTE_FAILED", True)
-    assert broken.error == "Broken failed to quote (KeyError)"
+def all_pairs() -> list[tuple[Token, Token]]:
+    return list(permutations(TOKENS.values(), 2))
 
 
-def test_venues_are_asked_at_once() -> None:
-    both_asked = asyncio.Barrier(2)
+@pytest.mark.parametrize(("token_in", "token_out"), all_pairs())
+def test_what_a_route_costs_adds_up_to_the_base_unit(token_in: Token, token_out: Token) -> None:
+    for dollars in (10, 50_000):
+        amount_base = dollars * 10**12 * 10**token_in.decimals
+        amount_base //= Market(seed=1).price_pico_usd(token_in, 0)
+        swap = Swap(token_in, token_out, amount_base)
+        decision = decide(swap, pools_for(swap), market_terms(swap))
 
-    class Meeting(StubVenue):
-        async def quote(self, swap: Swap) -> Quote:
-            await both_asked.wait()
-            return a_quote(self.name)
-
-    candidates = asyncio.run(
-        collect_quotes([Meeting("a", None), Meeting("b", None)], SWAP, deadline_s=2)
-    )
-
-    assert all(candidate.quote for candidate in candidates)
-
-
-def test_a_cancelled_caller_leaves_nothing_running() -> None:
-    late = StubVenue("late", None)
-
-    async def cancel_while_waiting() -> None:
-        asking = asyncio.create_task(collect_quotes([late], SWAP, deadline_s=60))
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        asking.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await asking
-        assert late.was_cancelled
-
-    asyncio.run(cancel_while_waiting())
+        for route in (decision.route, decision.plain):
+            costs = route.costs
+            assert costs.at_mid_base == costs.fee_base + costs.impact_base + route.amount_out_base
+            assert costs.fee_base > 0
+            assert costs.impact_base >= 0
 
 
 @given(st.integers(0, 2**64), st.integers(0, 10_000))

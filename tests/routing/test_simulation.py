@@ -2,18 +2,28 @@ import asyncio
 
 import pytest
 
+from routing.answers import collect
 from routing.exchange import simulated_exchange
-from routing.router import collect_quotes
 from routing.simulation import SimulatedFeed, SimulationConfig
 from routing.tokens import SOL, USDC
-from routing.venue import Swap
+from routing.venue import Reading
 from tests.routing.lab import ChainLab
 
-SWAP = Swap(SOL, USDC, 10**9)
+PAIRS = ((SOL, USDC),)
+READING = Reading(7, {"pool": -3})
+
+
+def feed_of(config: SimulationConfig) -> SimulatedFeed:
+    """A feed that knows what it reads."""
+
+    def never() -> Reading:
+        raise AssertionError("asked the chain for what is known")
+
+    return SimulatedFeed(config, never, lambda: READING)
 
 
 async def hung(feed: SimulatedFeed) -> bool:
-    asking = asyncio.create_task(feed.current_slot(venue="raydium", swap=SWAP))
+    asking = asyncio.create_task(feed.read(venue="raydium", pairs=PAIRS))
     done, _pending = await asyncio.wait([asking], timeout=0.005)
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)
@@ -22,9 +32,7 @@ async def hung(feed: SimulatedFeed) -> bool:
 
 def hangs(config: SimulationConfig, quotes: int) -> list[bool]:
     async def ask() -> list[bool]:
-        feed = SimulatedFeed(config, lambda: 7)
-        if not config.fault_rate:
-            await feed.current_slot(venue="other", swap=SWAP)  # its first answer takes a thread
+        feed = feed_of(config)
         return [await hung(feed) for _ in range(quotes)]
 
     return asyncio.run(ask())
@@ -41,11 +49,11 @@ def test_an_exchange_quotes_at_its_chain_s_slot_without_a_sleep(
         SimulationConfig(quote_delay_ms=0), lab.conninfo, pool_size=1, clock=lab.clock
     )
 
-    candidates = asyncio.run(collect_quotes(exchange.venues.values(), SWAP, deadline_s=5))
+    found = asyncio.run(collect(exchange.venues.values(), [PAIRS], deadline_s=5))
 
     slot = exchange.chain.head().slot
-    assert [c.venue for c in candidates] == list(exchange.venues) == ["raydium", "meteora"]
-    assert all(c.quote and c.quote.slot == slot for c in candidates)
+    assert [a.venue for a in found[PAIRS]] == list(exchange.venues) == ["raydium", "meteora"]
+    assert all({pool.slot for pool in a.pools} == {slot} for a in found[PAIRS])
     exchange.close()
 
 
@@ -56,9 +64,9 @@ def test_a_quote_takes_its_delay(monkeypatch: pytest.MonkeyPatch) -> None:
         slept.append(delay)
 
     monkeypatch.setattr("routing.simulation.asyncio.sleep", sleep)
-    feed = SimulatedFeed(SimulationConfig(quote_delay_ms=200), lambda: 7)
+    feed = feed_of(SimulationConfig(quote_delay_ms=200))
 
-    assert asyncio.run(feed.current_slot(venue="raydium", swap=SWAP)) == 7
+    assert asyncio.run(feed.read(venue="raydium", pairs=PAIRS)) == READING
     assert slept == [0.2]
 
 

@@ -1,7 +1,9 @@
 """The contract of every venue in the registry: a new one is covered by being registered."""
 
 import asyncio
+import json
 import struct
+from collections.abc import Sequence
 from itertools import combinations
 
 import pytest
@@ -11,11 +13,13 @@ from solders.pubkey import Pubkey
 
 from routing.errors import Rejected
 from routing.market import Market
+from routing.pool import PRICE_ONE, Pool
 from routing.registry import VENUES, open_venues
 from routing.tokens import SOL, TOKENS, USDC, Token
-from routing.venue import Program, Quote, Swap, SwapTerms
+from routing.venue import Pair, Program, Reading, Swap, SwapTerms
 
 SLOT = 4_242
+MARKET = Market(seed=3)
 DIRECT_PAIRS = [
     (a, b) if turn else (b, a)
     for a, b in combinations(TOKENS.values(), 2)
@@ -25,25 +29,31 @@ DIRECT_PAIRS = [
 
 
 class FixedFeed:
-    async def current_slot(self, *, venue: str, swap: Swap) -> int:
-        return SLOT
+    """Answers at once, for one slot; `displaced` is what swaps left in the pools."""
+
+    def __init__(self) -> None:
+        self.displaced: dict[str, int] = {}
+
+    async def read(self, *, venue: str, pairs: Sequence[Pair]) -> Reading:
+        return Reading(SLOT, self.displaced)
 
 
-VENUES_BY_NAME = open_venues(Market(seed=3), FixedFeed())
+FEED = FixedFeed()
+VENUES_BY_NAME = open_venues(MARKET, FEED, slot_ms=400)
 
 
 @pytest.fixture(params=VENUES_BY_NAME)
 def venue(request: pytest.FixtureRequest) -> Program:
+    FEED.displaced = {}
     return VENUES_BY_NAME[request.param]
 
 
-def quote(venue: Program, swap: Swap) -> Quote:
-    return asyncio.run(venue.quote(swap))
+def pools(venue: Program, *pairs: Pair) -> tuple[Pool, ...]:
+    return asyncio.run(venue.pools(pairs))
 
 
 def ten_dollars(token: Token) -> int:
-    price_pico_usd = Market(seed=3).price_pico_usd(token, SLOT)
-    return 10 * 10**12 * 10**token.decimals // price_pico_usd
+    return 10 * 10**12 * 10**token.decimals // MARKET.price_pico_usd(token, SLOT)
 
 
 def test_every_venue_is_registered_under_its_own_name_and_program() -> None:
@@ -53,106 +63,152 @@ def test_every_venue_is_registered_under_its_own_name_and_program() -> None:
 
 
 @pytest.mark.parametrize(("token_in", "token_out"), DIRECT_PAIRS)
-def test_it_quotes_every_direct_pair_near_the_reference_price(
+def test_its_pools_of_every_direct_pair_pay_near_the_market(
     venue: Program, token_in: Token, token_out: Token
 ) -> None:
-    quoted = quote(venue, Swap(token_in, token_out, ten_dollars(token_in)))
+    found = pools(venue, (token_in, token_out))
 
+    assert found
     fair_base = ten_dollars(token_out)
-    assert 0.96 * fair_base < quoted.amount_out_base < 1.04 * fair_base
-    assert (quoted.venue, quoted.slot) == (venue.name, SLOT)
-    assert 0 < quoted.fee_base < quoted.amount_in_base // 100
-    assert 0 < quoted.network_fee_base < fair_base // 100
-    assert quoted.net_out_base == quoted.amount_out_base - quoted.network_fee_base
-    assert quoted.depth_base > 1_000 * fair_base
+    for pool in found:
+        fill = pool.exact_in(token_in, ten_dollars(token_in))
+        assert (pool.venue, pool.slot) == (venue.name, SLOT)
+        assert {pool.token_x, pool.token_y} == {token_in, token_out}
+        assert 0.9 * fair_base < fill.amount_out_base < 1.06 * fair_base
+        assert 0 < fill.fee_base < fill.amount_in_base // 20
+        assert fill.amount_out_base <= pool.at_mid(token_in, fill.amount_in_base)
+        assert pool.reserve_base(token_out) > 1_000 * fair_base
 
 
-def test_a_pool_pays_at_a_slot_what_was_quoted_for_it(venue: Program) -> None:
-    swap = Swap(SOL, USDC, 7 * 10**9)
-    quoted = quote(venue, swap)
+def test_it_answers_for_many_pairs_at_once_and_for_none_that_it_does_not_list(
+    venue: Program,
+) -> None:
+    jup, bonk = TOKENS["JUP"], TOKENS["BONK"]
 
-    assert venue.pay_out(SwapTerms(quoted.pool, swap, 0), slot=SLOT) == quoted.amount_out_base
+    assert pools(venue, (jup, bonk)) == ()
+    many = pools(venue, (jup, bonk), (jup, SOL), (SOL, bonk))
+    assert many == (*pools(venue, (jup, SOL)), *pools(venue, (SOL, bonk)))
+
+
+def test_several_pools_of_a_pair_differ_in_depth(venue: Program) -> None:
+    found = pools(venue, (SOL, USDC))
+
+    assert len(found) > 1
+    assert len({pool.address for pool in found}) == len(found)
+    assert len({pool.reserve_base(USDC) for pool in found}) == len(found)
+
+
+def test_a_pool_is_on_chain_what_it_is_to_its_clients(venue: Program) -> None:
+    for displaced in (0, 5_000 * 10**9, -5_000 * 10**9):
+        FEED.displaced = {pool.address: displaced for pool in pools(venue, (SOL, USDC))}
+        for pool in pools(venue, (SOL, USDC)):
+            assert venue.state(pool.address, slot=SLOT, moved_x_base=displaced) == pool
+
+
+def test_what_swaps_left_in_a_pool_moves_its_price_against_the_next(venue: Program) -> None:
+    prices = []
+    for displaced in (-5_000 * 10**9, 0, 5_000 * 10**9):
+        FEED.displaced = {pool.address: displaced for pool in pools(venue, (SOL, USDC))}
+        for_x = [pool.at_mid(pool.token_x, 10**9) for pool in pools(venue, (SOL, USDC))]
+        prices.append(for_x)
+
+    for scarce, usual, plenty in zip(*prices, strict=True):
+        assert scarce > usual > plenty
+
+
+def test_a_state_is_restored_from_what_was_stored_of_it(venue: Program) -> None:
+    for pool in pools(venue, *DIRECT_PAIRS[::2]):
+        stored = json.loads(json.dumps(pool.as_json()))
+
+        assert venue.restore(stored) == pool
 
 
 def test_a_larger_swap_gets_a_worse_price(venue: Program) -> None:
-    small, large = (quote(venue, Swap(SOL, USDC, n * 10**9)) for n in (1, 10_000))
+    for pool in pools(venue, (SOL, USDC)):
+        small, times = 10**9, pool.reserve_base(SOL) // (4 * 10**9)
+        little, much = (
+            pool.exact_in(SOL, amount_base).amount_out_base
+            for amount_base in (small, times * small)
+        )
 
-    assert large.amount_out_base < 10_000 * small.amount_out_base
-    assert large.price_impact_bps > 100 > small.price_impact_bps
+        assert much < times * little
+
+
+def test_a_pools_supply_curve_agrees_with_what_it_pays(venue: Program) -> None:
+    for pool in pools(venue, (SOL, USDC)):
+        spot = PRICE_ONE * pool.exact_in(SOL, 10**9).amount_out_base // 10**9
+        taken = pool.takes_above(SOL, spot * 99 // 100)
+
+        assert pool.takes_above(SOL, spot * 102 // 100) == 0
+        assert taken > 0
+        marginal = pool.exact_in(SOL, taken + 10**8).amount_out_base
+        marginal -= pool.exact_in(SOL, taken - 10**8).amount_out_base
+        # A curve of steps may stand on one: within a bin of a hundred basis points.
+        assert marginal * PRICE_ONE == pytest.approx(2 * 10**8 * spot * 0.99, rel=0.011)
 
 
 @pytest.mark.parametrize(
-    ("swap", "code"),
+    ("amount_in_base", "code"),
     [
-        (Swap(TOKENS["JUP"], TOKENS["BONK"], 10**6), "NO_POOL"),
-        (Swap(SOL, SOL, 10**9), "NO_POOL"),
-        (Swap(SOL, USDC, 0), "AMOUNT_TOO_SMALL"),
-        (Swap(SOL, USDC, 1), "AMOUNT_TOO_SMALL"),
-        (Swap(SOL, USDC, 2**64), "AMOUNT_TOO_LARGE"),
+        (0, "AMOUNT_TOO_SMALL"),
+        (1, "AMOUNT_TOO_SMALL"),
+        (2**64, "AMOUNT_TOO_LARGE"),
     ],
 )
-def test_it_refuses_what_no_pool_can_execute(venue: Program, swap: Swap, code: str) -> None:
-    with pytest.raises(Rejected) as refusal:
-        quote(venue, swap)
+def test_a_pool_refuses_what_it_can_not_execute(
+    venue: Program, amount_in_base: int, code: str
+) -> None:
+    for pool in pools(venue, (SOL, USDC)):
+        with pytest.raises(Rejected) as refusal:
+            pool.exact_in(SOL, amount_in_base)
 
-    assert refusal.value.code == code
-    assert not refusal.value.retryable
+        assert refusal.value.code == code
+        assert not refusal.value.retryable
 
 
 @pytest.mark.parametrize(("token_in", "token_out"), DIRECT_PAIRS)
 def test_an_instruction_reads_back_as_it_was_written(
     venue: Program, token_in: Token, token_out: Token
 ) -> None:
-    swap = Swap(token_in, token_out, 2**64 - 1)
-    pool = quote(venue, Swap(token_in, token_out, ten_dollars(token_in))).pool
     owner = Keypair.from_seed(bytes(32)).pubkey()
+    for pool in pools(venue, (token_in, token_out)):
+        terms = SwapTerms(pool.address, Swap(token_in, token_out, 2**64 - 1), 2**63 + 1)
 
-    instruction = venue.instruction(
-        pool=pool, swap=swap, min_amount_out_base=2**63 + 1, owner=owner
-    )
+        instruction = venue.instruction(terms, owner=owner)
 
-    assert venue.decode(instruction) == SwapTerms(pool, swap, 2**63 + 1)
-    assert instruction.program_id == venue.program_id
-    assert instruction.data[8:] == struct.pack("<QQ", 2**64 - 1, 2**63 + 1)
-    named = {str(account.pubkey) for account in instruction.accounts}
-    assert {pool, token_in.mint, token_out.mint} <= named
-    assert [a.pubkey for a in instruction.accounts if a.is_signer] == [owner]
+        assert venue.decode(instruction) == terms
+        assert instruction.program_id == venue.program_id
+        assert instruction.data[8:] == struct.pack("<QQ", 2**64 - 1, 2**63 + 1)
+        named = {str(account.pubkey) for account in instruction.accounts}
+        assert {pool.address, token_in.mint, token_out.mint} <= named
+        assert [a.pubkey for a in instruction.accounts if a.is_signer] == [owner]
 
 
 def test_an_instruction_is_not_written_for_a_pool_of_another_pair(venue: Program) -> None:
-    foreign = quote(venue, Swap(SOL, TOKENS["JUP"], 10**9)).pool
+    foreign = pools(venue, (SOL, TOKENS["JUP"]))[0].address
 
-    with pytest.raises(Rejected) as refusal:
-        venue.instruction(
-            pool=foreign,
-            swap=Swap(SOL, USDC, 10**9),
-            min_amount_out_base=1,
-            owner=Pubkey.default(),
-        )
+    for address in (foreign, str(Pubkey.default())):
+        with pytest.raises(Rejected) as refusal:
+            venue.instruction(SwapTerms(address, Swap(SOL, USDC, 10**9), 1), owner=Pubkey.default())
 
-    assert refusal.value.code == "NO_POOL"
+        assert refusal.value.code == "NO_POOL"
 
 
 @pytest.mark.parametrize("amounts", [(2**64, 1), (1, 2**64)])
 def test_an_instruction_is_not_written_beyond_u64(venue: Program, amounts: tuple[int, int]) -> None:
-    pool = quote(venue, Swap(SOL, USDC, 10**9)).pool
+    pool = pools(venue, (SOL, USDC))[0].address
 
     with pytest.raises(Rejected) as refusal:
         venue.instruction(
-            pool=pool,
-            swap=Swap(SOL, USDC, amounts[0]),
-            min_amount_out_base=amounts[1],
-            owner=Pubkey.default(),
+            SwapTerms(pool, Swap(SOL, USDC, amounts[0]), amounts[1]), owner=Pubkey.default()
         )
 
     assert refusal.value.code == "AMOUNT_TOO_LARGE"
 
 
 def test_it_refuses_instructions_that_are_not_its_own(venue: Program) -> None:
-    pool = quote(venue, Swap(SOL, USDC, 10**9)).pool
-    good = venue.instruction(
-        pool=pool, swap=Swap(SOL, USDC, 10**9), min_amount_out_base=1, owner=Pubkey.default()
-    )
+    pool = pools(venue, (SOL, USDC))[0].address
+    good = venue.instruction(SwapTerms(pool, Swap(SOL, USDC, 10**9), 1), owner=Pubkey.default())
     accounts, data = list(good.accounts), bytes(good.data)
     strangers = [AccountMeta(Pubkey.from_bytes(bytes([n] * 32)), False, True) for n in range(20)]
     bad = [
@@ -168,9 +224,11 @@ def test_it_refuses_instructions_that_are_not_its_own(venue: Program) -> None:
             venue.decode(instruction)
 
 
-def test_venues_charge_differently_and_are_differently_deep() -> None:
-    quotes = [quote(venue, Swap(SOL, USDC, 10**9)) for venue in VENUES_BY_NAME.values()]
+def test_venues_have_different_pools() -> None:
+    addresses = [
+        pool.address
+        for venue in VENUES_BY_NAME.values()
+        for pool in pools(venue, *DIRECT_PAIRS[::2])
+    ]
 
-    assert len({quoted.fee_base for quoted in quotes}) == len(quotes)
-    assert len({quoted.depth_base for quoted in quotes}) == len(quotes)
-    assert len({quoted.pool for quoted in quotes}) == len(quotes)
+    assert len(set(addresses)) == len(addresses)

@@ -15,6 +15,7 @@ from orders.journal import AttemptChange, Transition
 from orders.lifecycle import AttemptState, Status
 from orders.models import Order, OrderAttempt
 from orders.settlement import Dead
+from orders.steps import swap_instruction
 from routing.transaction import build_swap
 
 Patch = Any
@@ -42,12 +43,7 @@ def rebuild_instead_of_resend() -> Patch:
 
 def _signed_anew(sent: Sent, desk: TradingDesk) -> Sent:
     attempt = OrderAttempt.objects.get(order=sent.order_id, number=sent.attempt)
-    instruction = desk.venues[attempt.venue].instruction(
-        pool=attempt.pool,
-        swap=sent.swap,
-        min_amount_out_base=int(attempt.min_amount_out_base or 0),
-        owner=desk.signer.pubkey(),
-    )
+    instruction = swap_instruction(attempt.order, attempt, owner=desk.signer.pubkey(), desk=desk)
     memo, blockhash = f"{sent.order_id}:{sent.attempt}", desk.chain.latest_blockhash().blockhash
     built = build_swap(instruction, memo=memo, blockhash=blockhash, signer=desk.signer)
     return replace(sent, signed_bytes=built.raw)

@@ -34,6 +34,7 @@ def desk_of(lab: ChainLab) -> Callable[..., TradingDesk]:
             chain=SimulatedNode(chain, chain.config, sleep=lab.clock.sleep),
             signer=lab.signer,
             genesis_hash=chain.genesis_hash,
+            prices=chain.market.reference_prices,
             purge=chain.purge,
         )
 

@@ -124,6 +124,7 @@ class World:
             chain=watched,
             signer=self._chain.signer,
             genesis_hash=self._chain.genesis_hash,
+            prices=self._chain.prices,
             purge=self._chain.purge,
             monotonic=lambda: self.now,
         )

@@ -1,0 +1,119 @@
+"""`python -m benchmarks.routing_speed`: how long dividing an order over pools takes, and what it earns.
+
+The pools are made up from a seed: one pair, 1,000 to 10,000 SOL deep, up to 0.3 % around a price of 150, with fees of
+Raydium's tiers up to 1 %.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from random import Random
+from statistics import median
+from time import perf_counter
+
+from rich.console import Console
+from rich.table import Table
+
+from routing.cpmm import FEE_TIERS_PPM, CpmmPool
+from routing.rounding import BPS
+from routing.split import Part, best_split
+from routing.tokens import SOL, USDC
+
+SEED = 1
+ORDERS = 500
+MAX_LEGS = 4
+# The network fee of a transaction, 5,000 lamports, at 150 dollars.
+LEG_COST_BASE = 750
+
+TIMED_BPS = (1, 100, 1_000)
+IMPROVED_BPS = (100, 500, 1_000)
+"""How large the orders are: basis points of the deepest pool's SOL."""
+
+
+@dataclass(frozen=True)
+class Order:
+    pools: list[CpmmPool]
+    amount_in_base: int
+
+
+def main() -> None:
+    console = Console()
+    console.print(speed_table())
+    console.print(improvement_table())
+
+
+def speed_table() -> Table:
+    table = Table(title=f"Dividing over at most {MAX_LEGS} pools, medians of {ORDERS} orders")
+    for column in ("pools", "of the deepest", "a swap in each, µs", "best_split, µs", "legs"):
+        table.add_column(column, justify="right")
+    for count in (2, 4, 10, 20):
+        for size_bps in TIMED_BPS:
+            swaps_us, split_us, legs = timed(count=count, size_bps=size_bps)
+            row = (f"{size_bps / 100:g} %", f"{swaps_us:.0f}", f"{split_us:.0f}", f"{legs:.1f}")
+            table.add_row(str(count), *row)
+    return table
+
+
+def improvement_table() -> Table:
+    table = Table(title="Over the best single pool, net, bps")
+    for column in ("pools", *(f"{size_bps / 100:g} %" for size_bps in IMPROVED_BPS)):
+        table.add_column(column, justify="right")
+    for count in (2, 4, 10, 20):
+        gains = (improvement_bps(count=count, size_bps=size_bps) for size_bps in IMPROVED_BPS)
+        table.add_row(str(count), *(f"{gain:.1f}" for gain in gains))
+    return table
+
+
+def timed(*, count: int, size_bps: int) -> tuple[float, float, float]:
+    """Median microseconds of one `exact_in` in each pool and of `best_split`; the mean number of legs."""
+    swaps_us, split_us, legs = [], [], 0
+    for order in orders(count=count, size_bps=size_bps):
+        started = perf_counter()
+        for pool in order.pools:
+            pool.exact_in(SOL, order.amount_in_base)
+        swapped = perf_counter()
+        parts = split(order)
+        done = perf_counter()
+        swaps_us.append((swapped - started) * 1e6)
+        split_us.append((done - swapped) * 1e6)
+        legs += len(parts)
+    return median(swaps_us), median(split_us), legs / ORDERS
+
+
+def improvement_bps(*, count: int, size_bps: int) -> float:
+    """The median over random pools of what the best division pays beyond the best single pool, net."""
+    gains = []
+    for order in orders(count=count, size_bps=size_bps):
+        fills = [pool.exact_in(SOL, order.amount_in_base) for pool in order.pools]
+        single_base = max(fill.amount_out_base for fill in fills) - LEG_COST_BASE
+        net_base = sum(part.fill.amount_out_base - LEG_COST_BASE for part in split(order))
+        gains.append((net_base - single_base) * BPS / single_base)
+    return median(gains)
+
+
+def split(order: Order) -> tuple[Part, ...]:
+    return best_split(
+        order.pools,
+        token_in=SOL,
+        amount_in_base=order.amount_in_base,
+        leg_cost_base=LEG_COST_BASE,
+        max_legs=MAX_LEGS,
+    )
+
+
+def orders(*, count: int, size_bps: int) -> Iterator[Order]:
+    """The same ones whenever it is called with the same numbers."""
+    rng = Random(SEED)
+    fees_ppm = [fee_ppm for fee_ppm in FEE_TIERS_PPM.values() if fee_ppm <= 10_000]
+    for _ in range(ORDERS):
+        pools = []
+        for n in range(count):
+            sol_base = int(10 ** rng.uniform(12, 13))
+            usdc_base = sol_base * rng.randint(149_550, 150_450) // 10**6
+            fee_ppm = rng.choice(fees_ppm)
+            pools.append(CpmmPool("raydium", f"{n}", SOL, USDC, 1, sol_base, usdc_base, fee_ppm))
+        deepest_base = max(pool.reserve_x_base for pool in pools)
+        yield Order(pools, deepest_base * size_bps // BPS)
+
+
+if __name__ == "__main__":
+    main()
