@@ -19,7 +19,7 @@ from typing import Any
 import aiohttp
 import psycopg
 
-SWAP = {"tokenIn": "SOL", "tokenOut": "USDC", "amount": "1.5", "orderType": "market"}
+SWAP = {"tokenIn": "SOL", "tokenOut": "USDC", "amount": "0.01", "orderType": "market"}
 FINAL = ("confirmed", "failed", "cancelled")
 PROGRESS_EVERY_S = 0.25
 # The engine says something at least every 15 s.

@@ -231,6 +231,7 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     "remove-expired-tickets": {"task": "orders.tasks.remove_expired_tickets", "schedule": 60.0},
     "write-checkpoint": {"task": "orders.tasks.write_checkpoint", "schedule": 60.0},
+    "remove-old-tallies": {"task": "orders.tasks.remove_old_tallies", "schedule": 60.0},
     "remove-old-slots": {"task": "orders.tasks.remove_old_slots", "schedule": 3600.0},
 }
 

@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
 from django.conf import settings
 from solders.keypair import Keypair
 
+from orders.venue_health import VenueHealth
 from routing.answers import Answer
 from routing.chain import NETWORK_FEE_LAMPORTS, Chain
 from routing.exchange import Exchange, simulated_exchange
@@ -33,6 +34,7 @@ class TradingDesk:
         [int], int
     ]  # forgets transactions that landed before a slot; the simulation's housekeeping
     monotonic: Callable[[], float] = time.monotonic  # seconds, to measure waiting by
+    health: VenueHealth = field(default_factory=VenueHealth)
 
     def terms(self, swap: Swap, answers: Sequence[Answer]) -> Terms:
         """What a route costs, at the market's prices of the newest slot that a venue answered for."""

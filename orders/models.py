@@ -13,6 +13,8 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from orders.lifecycle import TERMINAL, AttemptState, Status, legal_moves, legal_pairs
+from orders.venue_models import VenueState as VenueState  # Django looks for all of them here
+from orders.venue_models import VenueTally as VenueTally
 
 
 class EngineNow(Now):

@@ -3,6 +3,7 @@
 Never logged: keys, raw payloads, signed bytes.
 """
 
+from datetime import datetime
 from uuid import UUID
 
 import structlog
@@ -100,6 +101,22 @@ def socket_failed(*, error: Exception) -> None:
 
 def request_failed(*, path: str, error: BaseException) -> None:
     log.error("api.failed", path=path, exc_info=error)
+
+
+def venue_set_aside(*, venue: str, until: datetime) -> None:
+    """Orders go to the others; it is probed by itself, and `venue.taken_back` follows."""
+    log.warning("venue.set_aside", venue=venue, until=until.isoformat())
+
+
+def probe_failed(*, venue: str, error: str | None, until: datetime | None) -> None:
+    """The venue stays aside, for longer each time."""
+    log.info(
+        "venue.probe_failed", venue=venue, error=error, until=until.isoformat() if until else None
+    )
+
+
+def venue_taken_back(*, venue: str) -> None:
+    log.info("venue.taken_back", venue=venue)
 
 
 def checkpoint_written(*, n: int, digest: str, heads: int) -> None:

@@ -1,4 +1,5 @@
-"""Each worker's pulse: asks the chain for what this process sent, renews its leases, and executes what is overdue.
+"""Each worker's pulse: asks the chain for what this process sent, renews its leases, executes what is overdue, and
+looks after the venues.
 
 It needs PostgreSQL only. What no hint moves, and so everything while Redis is away, it executes in threads of its own,
 as many as the worker has.
@@ -21,6 +22,7 @@ from orders.leases import Held
 from orders.retries import Retry
 
 ASK_EVERY_S = 0.2
+WATCH_EVERY_S = 1.0
 
 # After a hint that failed, none is tried for so long: a Redis that is stuck would cost each its time-out.
 REDIS_PAUSE_S = 5.0
@@ -32,7 +34,7 @@ STOP_S = 2.0
 
 
 class Pulse:
-    """Three loops, each in a thread of its own, so that a slow chain can't cost a lease."""
+    """Four loops, each in a thread of its own, so that a slow chain can't cost a lease."""
 
     def __init__(self, *, desk: TradingDesk | None = None, held: InFlight | None = None) -> None:
         """`desk` and `held` are this process's own, unless said otherwise."""
@@ -54,6 +56,7 @@ class Pulse:
             (self.confirm, lambda: ASK_EVERY_S),
             (self.renew, lambda: settings.LEASE_S / 3),
             (self.sweep, lambda: settings.SWEEP_INTERVAL_S * random.uniform(0.75, 1.25)),
+            (self.watch_venues, lambda: WATCH_EVERY_S * random.uniform(0.75, 1.25)),
         ):
             thread = threading.Thread(
                 target=self._repeat, args=[beat, interval_s], name=f"pulse-{beat.__name__}"
@@ -126,6 +129,11 @@ class Pulse:
             self._own.append(self._own_threads.submit(self._execute_overdue))
         if overdue:
             observe.swept(overdue=overdue)
+
+    def watch_venues(self) -> None:
+        """Set aside those that keep failing, probe them, and take them back: together with all other workers."""
+        desk = self._desk or trading_desk()
+        desk.health.tick(desk.venues)
 
     def _execute_overdue(self) -> None:
         """As long as there is more than one claim takes."""

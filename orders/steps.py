@@ -24,10 +24,11 @@ from orders.models import Order, OrderAttempt
 from orders.quoting import below_the_limit, choice_in_words, label_of, quotes_as_json, swap_of
 from orders.retries import after_failure, nothing_was_sent
 from routing import route_program
-from routing.answers import Answer, collect
+from routing.answers import Answer
 from routing.chain import Blockhash
 from routing.errors import RoutingError, Unavailable
 from routing.router import Undecided, decide, min_amount_out, pairs_of
+from routing.set_aside import collect_around
 from routing.transaction import SignedTransaction, build_swap
 from routing.venue import Swap
 
@@ -52,7 +53,10 @@ def _start(orders: Sequence[Order], desk: TradingDesk, written: Written) -> list
 def _choose_routes(
     orders: Sequence[Order], desk: TradingDesk, written: Written
 ) -> list[Transition]:
-    """routing → building: every venue asked under one deadline, the route with the best net output chosen."""
+    """routing → building: every venue that isn't set aside asked under one deadline, the best net output chosen.
+
+    Those set aside are asked only if a swap has no way without them.
+    """
     planned, swaps = [], {}
     for order in orders:
         try:
@@ -61,16 +65,26 @@ def _choose_routes(
             planned.append(give_up(order, error))
     connection.close()  # back to the pool: a thread that waits for venues needs none
     deadline_s = settings.QUOTE_DEADLINE_MS / 1000
-    pairs = {order: pairs_of(swap) for order, swap in swaps.items()}
     with turns.outside("quotes"):
         answers = background.run(
-            collect(desk.venues.values(), pairs.values(), deadline_s=deadline_s),
-            timeout_s=deadline_s + 5,
+            collect_around(
+                desk.venues.values(),
+                swaps.values(),
+                set_aside=desk.health.set_aside(),
+                deadline_s=deadline_s,
+            ),
+            timeout_s=2 * deadline_s + 5,
         )
+    desk.health.heard(chain.from_iterable(answers.values()))
     receipts.keep(chain.from_iterable(answers.values()))
+    chosen, weighed = [], []
     for order, swap in swaps.items():
-        planned.append(_choice(order, swap, answers[pairs[order]], desk))
-    return planned
+        choice = _choice(order, swap, answers[pairs_of(swap)], desk)
+        venues = [answer.venue for answer in answers[pairs_of(swap)] if answer.pools]
+        weighed.append((venues, choice.selected_dex.split("+") if choice.selected_dex else []))
+        chosen.append(choice)
+    desk.health.weighed(weighed)
+    return planned + chosen
 
 
 def _choice(order: Order, swap: Swap, answers: tuple[Answer, ...], desk: TradingDesk) -> Transition:
@@ -132,7 +146,7 @@ def _build(
     owner: Pubkey,
     desk: TradingDesk,
 ) -> _Built:
-    instruction = _instruction(order, attempt, owner=owner, desk=desk)
+    instruction = swap_instruction(order, attempt, owner=owner, desk=desk)
     transaction = build_swap(
         instruction,
         memo=f"{order.id}:{order.attempt}",
@@ -143,7 +157,7 @@ def _build(
     return _Built(order, attempt.venue or "", transaction)
 
 
-def _instruction(
+def swap_instruction(
     order: Order, attempt: AttemptChange | OrderAttempt, *, owner: Pubkey, desk: TradingDesk
 ) -> Instruction:
     """A venue's own instruction, for a route of one leg; else one of the route program."""

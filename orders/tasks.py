@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Collection, Sequence
 from contextlib import suppress
+from datetime import timedelta
 from functools import cache
 from typing import Any
 from uuid import UUID
@@ -20,7 +21,7 @@ from kombu.exceptions import KombuError, OperationalError
 
 from orders import checkpoints, execution, observe
 from orders.exchange import trading_desk
-from orders.models import StreamTicket
+from orders.models import StreamTicket, VenueTally
 from orders.retries import BACK_OFF_S, MAX_ATTEMPTS, Retry
 
 BROKER_AWAY = (KombuError, OperationalError, OSError)
@@ -28,6 +29,7 @@ PAUSE_AFTER_FAILURE_S = 1.0
 # How long hints are gathered into one message. Workers that are behind look for themselves before they rest.
 GATHER_S, GATHER_BEHIND_S = 0.01, 0.05
 LONGEST_BUSY_S = 1.0
+TALLIES_KEPT = timedelta(hours=1)
 
 
 class RetryDue(Exception):
@@ -130,6 +132,12 @@ def remove_expired_tickets() -> None:
 def write_checkpoint() -> None:
     """What the log said by now, signed, outside the database."""
     checkpoints.write()
+
+
+@shared_task
+def remove_old_tallies() -> None:
+    """What venues answered in seconds that nobody asks about any more."""
+    VenueTally.objects.filter(at__lt=timezone.now() - TALLIES_KEPT).delete()
 
 
 @shared_task

@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
-import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from routing.errors import RoutingError
 from routing.pool import Pool
@@ -12,12 +12,16 @@ from routing.venue import Pair, Venue
 
 logger = logging.getLogger(__name__)
 
+Asked = asyncio.Task[tuple[Pool, ...]]
+"""One venue, while it looks for its pools of one group of pairs."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """The state of a venue's pools, or an error with its code, its sentence and whether to try again.
 
-    `took_ms` is how long it took; a decision is the same without.
+    `took_ms` is how long it took, or was waited for; None of a venue that was not asked. It is a measurement, and no
+    part of what was answered.
     """
 
     venue: str
@@ -25,7 +29,12 @@ class Answer:
     error_code: str | None = None
     error: str | None = None
     retryable: bool = False
-    took_ms: int = field(default=0, compare=False)
+    took_ms: int | None = field(default=None, compare=False)
+
+    @property
+    def is_failure(self) -> bool:
+        """The venue could not answer. A final answer is none, nor is one without pools: it does what it should."""
+        return self.error_code is not None and self.retryable
 
 
 async def collect(
@@ -38,51 +47,62 @@ async def collect(
     """
     venues = tuple(venues)
     groups = tuple(dict.fromkeys(pairs))
-    asked = [asyncio.create_task(_timed(venue, group)) for group in groups for venue in venues]
+    asked = [asyncio.create_task(venue.pools(group)) for group in groups for venue in venues]
+    took_ms = _stopwatch(asked)
     try:
         if asked:
             await asyncio.wait(asked, timeout=deadline_s)
-        in_time = [task.done() for task in asked]
+        in_time = dict(took_ms)
     finally:
         for task in asked:
             if not task.done():
                 task.cancel()
         found = await asyncio.gather(*asked, return_exceptions=True)
-    answers = iter(
-        _answer(venue, result if on_time else None, deadline_s)
-        for venue, result, on_time in zip(venues * len(groups), found, in_time, strict=True)
+    answers = (
+        replace(_answer(venue, result), took_ms=in_time[task])
+        if task in in_time
+        else _no_answer(venue, deadline_s)
+        for venue, task, result in zip(venues * len(groups), asked, found, strict=True)
     )
-    return {group: tuple(next(answers) for _ in venues) for group in groups}
+    return {group: tuple(islice(answers, len(venues))) for group in groups}
 
 
-async def _timed(venue: Venue, pairs: Sequence[Pair]) -> Answer:
-    started = time.perf_counter()
-    try:
-        pools = await venue.pools(pairs)
-    except RoutingError as error:
-        answer = Answer(
-            venue.name, error_code=error.code, error=str(error), retryable=error.retryable
-        )
-    else:
-        answer = Answer(venue.name, pools)
-    return replace(answer, took_ms=round((time.perf_counter() - started) * 1_000))
+def _stopwatch(asked: Iterable[Asked]) -> Mapping[Asked, int]:
+    """How long each takes from now, in milliseconds of the loop's clock: filled in as they end."""
+    now = asyncio.get_running_loop().time
+    began, took_ms = now(), dict[Asked, int]()
+
+    def ended(task: Asked) -> None:
+        took_ms[task] = round((now() - began) * 1_000)
+
+    for task in asked:
+        task.add_done_callback(ended)
+    return took_ms
 
 
-def _answer(venue: Venue, result: Answer | BaseException | None, deadline_s: float) -> Answer:
+def _answer(venue: Venue, result: tuple[Pool, ...] | BaseException) -> Answer:
     match result:
-        case Answer():
-            return result
-        case None:
-            sentence = f"{venue.label} did not answer within {deadline_s:g} s"
+        case tuple():
+            return Answer(venue.name, result)
+        case RoutingError():
             return Answer(
                 venue.name,
-                error_code="QUOTE_TIMEOUT",
-                error=sentence,
-                retryable=True,
-                took_ms=round(deadline_s * 1_000),
+                error_code=result.code,
+                error=str(result),
+                retryable=result.retryable,
             )
         case _:
             # A venue's client failed in a way it did not foresee; the others still count.
             logger.error("quote failed", extra={"venue": venue.name}, exc_info=result)
             sentence = f"{venue.label} failed to quote ({type(result).__name__})"
             return Answer(venue.name, error_code="QUOTE_FAILED", error=sentence, retryable=True)
+
+
+def _no_answer(venue: Venue, deadline_s: float) -> Answer:
+    return Answer(
+        venue.name,
+        error_code="QUOTE_TIMEOUT",
+        error=f"{venue.label} did not answer within {deadline_s:g} s",
+        retryable=True,
+        took_ms=round(deadline_s * 1_000),
+    )

@@ -8,7 +8,7 @@ has limit orders, and the base fee's power factor is 0. What it refuses: to know
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from typing import Any, Final
 
 from routing.errors import Rejected
@@ -56,7 +56,14 @@ def bin_of_price(bin_step: int, price: int) -> int:
     return ids[higher - 1]
 
 
-@dataclass(frozen=True, slots=True)
+_BinsAhead = tuple[tuple[int, int, int, int, int], ...]
+"""The bins that pay for one of the tokens, the active one first, without the empty ones.
+
+Each as (id, what it holds of token out, its price's numerator and denominator, what of 10**9 in the fee leaves).
+"""
+
+
+@dataclass(frozen=True)  # not slotted: it remembers the bins ahead
 class DlmmPool:
     """A DLMM pool at one slot; implements `routing.pool.Pool`.
 
@@ -182,7 +189,7 @@ class DlmmPool:
         x, y = list(self.bins_x_base), list(self.bins_y_base)
         pushes_in, left_base, active_id = x_base > 0, abs(x_base), self.active_id
         into, out_of = (x, y) if pushes_in else (y, x)
-        ahead = list(self._bins_ahead(self.token_x if pushes_in else self.token_y))
+        ahead = self._bins_ahead(self.token_x if pushes_in else self.token_y)
         for bin_id, held_base, price, one, _ in ahead:
             active_id = bin_id
             out_base = held_base - (bin_id == ahead[-1][0])
@@ -232,12 +239,18 @@ class DlmmPool:
         price = price_q64(self.bin_step, bin_id)
         return (price, PRICE_ONE) if x_in else (PRICE_ONE, price)
 
-    def _bins_ahead(self, token_in: Token) -> Iterator[tuple[int, int, int, int, int]]:
-        """The bins that pay for token in, the active one first, without the empty ones.
+    def _bins_ahead(self, token_in: Token) -> "_BinsAhead":
+        return self._ahead_of_x if self._is_x(token_in) else self._ahead_of_y
 
-        As (id, what it holds of token out, its price's numerator and denominator, what of 10**9 in the fee leaves).
-        """
-        x_in = self._is_x(token_in)
+    @cached_property
+    def _ahead_of_x(self) -> "_BinsAhead":
+        return tuple(self._ahead(x_in=True))
+
+    @cached_property
+    def _ahead_of_y(self) -> "_BinsAhead":
+        return tuple(self._ahead(x_in=False))
+
+    def _ahead(self, *, x_in: bool) -> Iterator[tuple[int, int, int, int, int]]:
         held = self.bins_y_base if x_in else self.bins_x_base
         end_id, direction = (self.lowest_id - 1, -1) if x_in else (self.lowest_id + len(held), 1)
         index_reference, volatility_reference = self._references()

@@ -5,14 +5,13 @@ A route is one hop, or several one after another; a hop is one pool, or several 
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 from routing.pool import Fill, Pool
 from routing.rounding import BPS, ceil_div
 from routing.tokens import Token
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Leg:
     """One swap in one pool, as quoted, in its hop (from 0)."""
 
@@ -21,61 +20,6 @@ class Leg:
     token_in: Token
     token_out: Token
     fill: Fill
-
-
-@dataclass(frozen=True)
-class Route:
-    """Legs in the order of their hops. Those of a hop swap the same pair; the next hop takes in what it pays."""
-
-    legs: tuple[Leg, ...]
-
-    @cached_property
-    def amount_in_base(self) -> int:
-        """What the first hop takes in."""
-        return sum(leg.fill.amount_in_base for leg in self.legs if leg.hop == 0)
-
-    @cached_property
-    def amount_out_base(self) -> int:
-        """What the last hop pays."""
-        last = self.legs[-1].hop
-        return sum(leg.fill.amount_out_base for leg in self.legs if leg.hop == last)
-
-    @cached_property
-    def venues(self) -> tuple[str, ...]:
-        """Each venue once, in the order of the legs."""
-        return tuple(dict.fromkeys(leg.pool.venue for leg in self.legs))
-
-    @property
-    def venue(self) -> str:
-        """The venues as the wire names them: "raydium", or "raydium+meteora"."""
-        return "+".join(self.venues)
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether each hop is one pool: what the route costs can then be told apart."""
-        return len(self.legs) == self.legs[-1].hop + 1
-
-    @property
-    def slot(self) -> int:
-        """The oldest state that it rests on."""
-        return min(leg.pool.slot for leg in self.legs)
-
-    def hops(self) -> Iterator[Sequence[Leg]]:
-        """The legs of each hop."""
-        for hop in range(self.legs[-1].hop + 1):
-            yield [leg for leg in self.legs if leg.hop == hop]
-
-    @cached_property
-    def costs(self) -> "RouteCosts":
-        """What becomes of the value of the amount on its way, in token out."""
-        return _costs(self)
-
-    @property
-    def price_impact_bps(self) -> int:
-        """By how much it moves the price against itself, rounded up: for people, it decides nothing."""
-        costs = self.costs
-        without = self.amount_out_base + costs.impact_base
-        return ceil_div(max(costs.impact_base, 0) * BPS, without) if without > 0 else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,28 +31,67 @@ class RouteCosts:
     impact_base: int
 
 
-def _costs(route: Route) -> RouteCosts:
-    """Hop by hop, at the pools' prices before the swap; what a hop cost is worth what is left of it in the next.
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Legs in the order of their hops. Those of a hop swap the same pair; the next hop takes in what it pays.
 
-    A hop of several pools counts as one with their mean price. Differences of rounded values, so the sum is exact.
+    Made by `route_of`. `venue` names each venue once, in the order of the legs: "raydium", or "raydium+meteora".
     """
-    at_mid_base = fee_base = impact_base = 0
-    for legs in route.hops():
-        token_in = legs[0].token_in
-        gross = sum(leg.pool.at_mid(token_in, leg.fill.amount_in_base) for leg in legs)
-        net = sum(
-            leg.pool.at_mid(token_in, leg.fill.amount_in_base - leg.fill.fee_base) for leg in legs
-        )
-        paid = sum(leg.fill.amount_out_base for leg in legs)
-        amount_in = sum(leg.fill.amount_in_base for leg in legs)
-        if legs[0].hop:
-            # What earlier hops cost is in token in of this one.
-            fee_base = fee_base * gross // amount_in
-            impact_base = impact_base * gross // amount_in
+
+    legs: tuple[Leg, ...]
+    venue: str
+    amount_in_base: int
+    amount_out_base: int
+    costs: RouteCosts
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether each hop is one pool: what the route costs can then be told apart."""
+        return len(self.legs) == self.legs[-1].hop + 1
+
+    @property
+    def price_impact_bps(self) -> int:
+        """By how much it moves the price against itself, rounded up: for people, it decides nothing."""
+        impact_base = self.costs.impact_base
+        without_base = self.amount_out_base + impact_base
+        return ceil_div(max(impact_base, 0) * BPS, without_base) if without_base > 0 else 0
+
+    def hops(self) -> Iterator[Sequence[Leg]]:
+        """The legs of each hop."""
+        return hops_of(self.legs)
+
+
+def hops_of(legs: Sequence[Leg]) -> Iterator[Sequence[Leg]]:
+    """The legs of each hop."""
+    for hop in range(legs[-1].hop + 1):
+        yield [leg for leg in legs if leg.hop == hop]
+
+
+def route_of(legs: tuple[Leg, ...]) -> Route:
+    """The route of these legs, and what becomes of the value of the amount on its way.
+
+    Hop by hop, at the pools' prices before the swap; what a hop cost is worth what is left of it in the next. A hop of
+    several pools counts as one with their mean price. Costs are differences of rounded values, so the sum is exact.
+    """
+    fee_base = impact_base = paid_base = amount_in_base = 0
+    for hop, along in enumerate(hops_of(legs)):
+        gross = net = paid_base = taken_base = 0
+        for leg in along:
+            fill, at_mid, token_in = leg.fill, leg.pool.at_mid, leg.token_in
+            gross += at_mid(token_in, fill.amount_in_base)
+            net += at_mid(token_in, fill.amount_in_base - fill.fee_base)
+            paid_base += fill.amount_out_base
+            taken_base += fill.amount_in_base
+        if hop == 0:
+            amount_in_base = taken_base
+        else:  # what earlier hops cost is in token in of this one
+            fee_base = fee_base * gross // taken_base
+            impact_base = impact_base * gross // taken_base
         fee_base += gross - net
-        impact_base += net - paid
-        at_mid_base = fee_base + impact_base + paid
-    return RouteCosts(at_mid_base, fee_base, impact_base)
+        impact_base += net - paid_base
+    costs = RouteCosts(fee_base + impact_base + paid_base, fee_base, impact_base)
+    venue = "+".join(dict.fromkeys([leg.pool.venue for leg in legs]))
+    return Route(legs, venue, amount_in_base, paid_base, costs)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from routing.answers import Answer
 from routing.errors import Rejected, RoutingError, Unavailable
 from routing.pool import Pool
 from routing.rounding import BPS, ceil_div
-from routing.route import Leg, ReferencePrices, Route
+from routing.route import Leg, ReferencePrices, Route, route_of
 from routing.split import best_split
 from routing.tokens import SOL, USDC, Token
 from routing.venue import Pair, Swap
@@ -59,6 +59,18 @@ class Candidate:
     retryable: bool = False
     lost_because: str | None = None
 
+    def beaten(self, why: str) -> "Candidate":
+        """The same with its `lost_because`."""
+        return Candidate(
+            self.venue,
+            self.route,
+            self.net_out_base,
+            self.error_code,
+            self.error,
+            self.retryable,
+            why,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
@@ -101,16 +113,10 @@ def decide(swap: Swap, answers: Sequence[Answer], terms: Terms) -> Decision:
     """
     failures = [_failure(answer) for answer in answers if answer.error_code is not None]
     pools = _by_pair(answers)
-    direct = pools.get(_key(swap.token_in, swap.token_out), ())
     candidates = failures
     if pools:
         costs = _Costs(terms.network_fee_base(swap.token_out), terms.leg_cost_base(swap.token_out))
-        candidates = [
-            *_plain(swap, direct, costs),
-            *_divided(swap, direct, terms, costs),
-            *_over_hubs(swap, pools, terms, costs),
-            *failures,
-        ]
+        candidates = [*_weighed(swap, pools, terms, costs), *failures]
     ways = [candidate for candidate in candidates if candidate.route is not None]
     if not ways:
         raise Undecided(_no_route(swap, candidates), tuple(candidates))
@@ -123,8 +129,7 @@ def decide(swap: Swap, answers: Sequence[Answer], terms: Terms) -> Decision:
         winner.route,
         winner.net_out_base,
         tuple(
-            each if each is winner else replace(each, lost_because=_why_lost(each, winner))
-            for each in candidates
+            each if each is winner else each.beaten(_why_lost(each, winner)) for each in candidates
         ),
     )
 
@@ -140,6 +145,14 @@ class Undecided(Exception):
         super().__init__(str(error))
         self.error = error
         self.candidates = candidates
+
+
+def has_way(swap: Swap, answers: Sequence[Answer]) -> bool:
+    """Whether `decide` finds one: that depends on no price and no cost. It looks no further than the first."""
+    tokens = {token.symbol: 1 for pair in pairs_of(swap) for token in pair} | {SOL.symbol: 1}
+    free = Terms(ReferencePrices(tokens), network_fee_lamports=0, leg_cost_lamports=0)
+    weighed = _weighed(swap, _by_pair(answers), free, _Costs(0, 0))
+    return any(candidate.route is not None for candidate in weighed)
 
 
 def _hubs(swap: Swap) -> list[Token]:
@@ -158,6 +171,19 @@ def _by_pair(answers: Sequence[Answer]) -> Mapping[frozenset[str], list[Pool]]:
     return pools
 
 
+def _weighed(
+    swap: Swap, pools: Mapping[frozenset[str], Sequence[Pool]], terms: Terms, costs: "_Costs"
+) -> Iterator[Candidate]:
+    """Every way, and every pool or hub that there is none through."""
+    direct = pools.get(_key(swap.token_in, swap.token_out), ())
+    plain = []
+    for candidate in _plain(swap, direct, costs):
+        plain.append(candidate)
+        yield candidate
+    yield from _divided(swap, direct, plain, terms, costs)
+    yield from _over_hubs(swap, pools, terms, costs)
+
+
 def _plain(swap: Swap, pools: Sequence[Pool], costs: "_Costs") -> Iterator[Candidate]:
     """Each pool of the pair on its own."""
     for pool in pools:
@@ -170,15 +196,24 @@ def _plain(swap: Swap, pools: Sequence[Pool], costs: "_Costs") -> Iterator[Candi
 
 
 def _divided(
-    swap: Swap, pools: Sequence[Pool], terms: Terms, costs: "_Costs"
+    swap: Swap, pools: Sequence[Pool], plain: Sequence[Candidate], terms: Terms, costs: "_Costs"
 ) -> Iterator[Candidate]:
     """Side by side through several pools of the pair, if that pays more than one of them."""
-    if len(pools) < 2:
+    if not _may_gain(plain, costs):
         return
     with suppress(Rejected):  # then each pool has said why
         legs = _along([(swap.token_in, swap.token_out)], swap.amount_in_base, [pools], terms)
         if len(legs) > 1:
             yield costs.weigh(legs)
+
+
+def _may_gain(plain: Sequence[Candidate], costs: "_Costs") -> bool:
+    """Whether a division can earn another leg's cost: at most it saves the price impact of the pool that has most."""
+    routes = [each.route for each in plain if each.route is not None]
+    if len(plain) < 2 or not routes:
+        return len(plain) > 1
+    most_base = max(route.amount_out_base + route.costs.impact_base for route in routes)
+    return most_base - max(route.amount_out_base for route in routes) > costs.leg_base
 
 
 def _over_hubs(
@@ -231,7 +266,7 @@ class _Costs:
     leg_base: int
 
     def weigh(self, legs: tuple[Leg, ...]) -> Candidate:
-        route = Route(legs)
+        route = route_of(legs)
         cost_base = self.route_base + len(legs) * self.leg_base
         return Candidate(route.venue, route, route.amount_out_base - cost_base)
 

@@ -1,4 +1,4 @@
-"""What beat and operators do: expired tickets, old slots, API keys."""
+"""What beat and operators do: expired tickets, old slots and tallies, API keys."""
 
 from datetime import timedelta
 from io import StringIO
@@ -10,9 +10,10 @@ from django.utils import timezone
 
 from orders import accounts, execution, tasks
 from orders.exchange import TradingDesk
-from orders.models import Account, ApiKey, Order, StreamTicket
+from orders.models import Account, ApiKey, Order, StreamTicket, VenueTally
 from tests.factories import place
 from tests.routing.lab import ChainLab
+from tests.venues.answers import tallied
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -26,6 +27,17 @@ def test_expired_tickets_are_removed_and_good_ones_kept(account: Account) -> Non
 
     assert StreamTicket.objects.count() == 1
     assert accounts.redeem_ticket(kept) == account
+
+
+def test_tallies_are_kept_for_an_hour(db: None) -> None:
+    now = timezone.now()
+    for minutes_ago in (59, 61, 600):
+        at = now - timedelta(minutes=minutes_ago)
+        tallied("raydium", at=at, asked=1)
+
+    tasks.remove_old_tallies()
+
+    assert [tally.at for tally in VenueTally.objects.all()] == [now - timedelta(minutes=59)]
 
 
 def test_old_landings_are_removed_and_recent_ones_kept(

@@ -8,12 +8,14 @@ from django.contrib import admin
 
 from orders.admin.accounts import AccountAdmin, ApiKeyAdmin
 from orders.admin.orders import OrderAdmin
-from orders.models import Account, ApiKey, Order
+from orders.admin.venues import VenueStateAdmin
+from orders.models import Account, ApiKey, Order, VenueState
 
 admin.site.site_header = "Order Execution Engine"
 admin.site.site_title = "Order Execution Engine"
 admin.site.index_title = "Audit console"
 
 admin.site.register(Order, OrderAdmin)
+admin.site.register(VenueState, VenueStateAdmin)
 admin.site.register(Account, AccountAdmin)
 admin.site.register(ApiKey, ApiKeyAdmin)

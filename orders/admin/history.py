@@ -22,6 +22,8 @@ from orders.admin.format import (
 from orders.admin.permissions import ReadOnly
 from orders.models import OrderAttempt, OrderEvent
 from orders.quoting import label_of
+from orders.receipts import cost_as_json, execution_cost
+from routing.tokens import TOKENS
 
 
 class History(ReadOnly):
@@ -46,6 +48,8 @@ class AttemptInline(History, admin.StackedInline):  # type: ignore[type-arg]
         "route",
         "offers",
         "amounts",
+        "cost",
+        "receipt_of_decision",
         "transaction",
         "validity",
         "proof_of_death",
@@ -67,13 +71,29 @@ class AttemptInline(History, admin.StackedInline):  # type: ignore[type-arg]
             steps.append(f"ended {elapsed(attempt.ended_at - attempt.started_at)}")
         return " · ".join(steps)
 
-    @admin.display(description="Venue and pool")
+    @admin.display(description="Route")
     def route(self, attempt: OrderAttempt) -> SafeString | str:
+        if attempt.receipt:
+            return render_to_string("admin/orders/order/legs.html", attempt.receipt)
         if not attempt.venue:
             return NOTHING
         return format_html("{} <code>{}</code>", label_of(attempt.venue), attempt.pool)
 
-    @admin.display(description="Quotes")
+    @admin.display(description="Cost")
+    def cost(self, attempt: OrderAttempt) -> SafeString | str:
+        token_out = TOKENS.get(attempt.order.token_out)
+        if attempt.receipt is None or attempt.amount_out_base is None or token_out is None:
+            return NOTHING
+        cost = execution_cost(attempt.receipt, token_out, int(attempt.amount_out_base))
+        told = {"cost": cost_as_json(cost, token_out), "token_out": token_out.symbol}
+        return render_to_string("admin/orders/order/cost.html", told)
+
+    @admin.display(description="Receipt")
+    def receipt_of_decision(self, attempt: OrderAttempt) -> SafeString | str:
+        """What `manage.py explain` makes the decision again from."""
+        return pretty_json(attempt.receipt)
+
+    @admin.display(description="Ways weighed")
     def offers(self, attempt: OrderAttempt) -> SafeString | str:
         if not attempt.quotes:
             return NOTHING

@@ -1,4 +1,4 @@
-"""Orders, attempts and events as the API shows them. Every key is always there; what isn't known yet is null."""
+"""Orders, attempts, events and venues as the API shows them. Every key is always there; what isn't known is null."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -8,7 +8,9 @@ from orders.models import Order, OrderAttempt
 from orders.receipts import cost_as_json, execution_cost
 from orders.settlement import ASK_AGAIN_S
 from orders.stream import Event, error_as_json, executed_price, rfc3339
+from orders.venue_report import RECENT_S, VenueReport
 from routing.tokens import TOKENS, Token, from_base
+from routing.venue import Venue
 
 
 def order_as_json(order: Order) -> dict[str, Any]:
@@ -50,6 +52,27 @@ def order_with_history_as_json(order: Order) -> dict[str, Any]:
             _attempt_as_json(attempt, token_out) for attempt in order.attempts.order_by("number")
         ],
         "events": [event.as_json() for event in events],
+    }
+
+
+def venue_as_json(venue: Venue, report: VenueReport) -> dict[str, Any]:
+    """One venue, and how it has done lately."""
+    until = report.set_aside_until
+    asked = report.asked > 0
+    return {
+        "venue": venue.name,
+        "name": venue.label,
+        "programId": str(venue.program_id),
+        "state": "setAside" if until else "active",
+        "setAsideUntil": rfc3339(until) if until else None,
+        "recent": {
+            "windowS": RECENT_S,
+            "asked": report.asked,
+            "failed": report.failed,
+            "errorRate": report.error_rate,
+            "latencyMs": {"mean": report.mean_ms, "max": report.slowest_ms} if asked else None,
+            "winRate": report.win_rate,
+        },
     }
 
 

@@ -189,6 +189,45 @@ class OrderWithHistoryDocument(OrderDocument):
     events = EventDocument(many=True)
 
 
+class LatencyDocument(serializers.Serializer[Any]):
+    mean = serializers.FloatField()
+    max = serializers.IntegerField()
+
+
+class RecentDocument(serializers.Serializer[Any]):
+    """What all workers together heard. What says nothing of a venue that was not asked is null."""
+
+    windowS = serializers.IntegerField(help_text="How far back, in seconds.")
+    asked = serializers.IntegerField(
+        help_text="How often: once for all orders that are executed together and want the same pools."
+    )
+    failed = serializers.IntegerField(
+        help_text="Late, or an error that may pass. To have no pool is no failure."
+    )
+    errorRate = serializers.FloatField(allow_null=True, help_text="failed of asked, 0 to 1.")
+    latencyMs = LatencyDocument(
+        allow_null=True, help_text="An answer that came too late counts as the quote deadline."
+    )
+    winRate = serializers.FloatField(
+        allow_null=True,
+        help_text="How many went through it of the orders that its pools were weighed for, 0 to 1.",
+    )
+
+
+class VenueDocument(serializers.Serializer[Any]):
+    venue = serializers.CharField(help_text="As in selectedDex.")
+    name = serializers.CharField()
+    programId = serializers.CharField()
+    state = serializers.ChoiceField(
+        choices=["active", "setAside"],
+        help_text="A venue that keeps failing is set aside: orders go to the others until a probe is answered.",
+    )
+    setAsideUntil = serializers.DateTimeField(
+        allow_null=True, help_text="When it is probed next; taken back if that goes well."
+    )
+    recent = RecentDocument()
+
+
 def problem(sentence: str) -> OpenApiResponse:
     return OpenApiResponse(ProblemDocument, description=sentence)
 
@@ -333,20 +372,7 @@ VENUES: dict[str, Any] = {
     "operation_id": "list_venues",
     "tags": ["market"],
     "responses": {
-        200: inline_serializer(
-            "Venues",
-            {
-                "venues": inline_serializer(
-                    "Venue",
-                    {
-                        "venue": serializers.CharField(help_text="As in selectedDex."),
-                        "name": serializers.CharField(),
-                        "programId": serializers.CharField(),
-                    },
-                    many=True,
-                )
-            },
-        ),
+        200: inline_serializer("Venues", {"venues": VenueDocument(many=True)}),
         **REFUSED,
     },
 }

@@ -23,13 +23,14 @@ from orders.api.authentication import account_of
 from orders.api.batch import batch_as_json, orders_in, submit_batch
 from orders.api.filters import OrderFilter, OrderPages
 from orders.api.parsers import BatchJSONParser
-from orders.api.presentation import order_as_json, order_with_history_as_json
+from orders.api.presentation import order_as_json, order_with_history_as_json, venue_as_json
 from orders.api.problems import DATABASE_AWAY, Problem
 from orders.api.submission import submit
 from orders.api.throttling import OrderThrottle, check_rate
 from orders.exchange import exchange
 from orders.models import Order
 from orders.stream import rfc3339
+from orders.venue_report import reports
 from routing.tokens import TOKENS
 
 ALIVE = {"status": "ok"}
@@ -159,15 +160,15 @@ class TokensView(APIView):
 
 
 class VenuesView(APIView):
-    """The exchanges that orders are routed to."""
+    """The exchanges that orders are routed to, and how each has done lately."""
 
     @extend_schema(**schema.VENUES)
     def get(self, request: Request) -> Response:
-        venues = [
-            {"venue": venue.name, "name": venue.label, "programId": str(venue.program_id)}
-            for venue in exchange().venues.values()
-        ]
-        return Response({"venues": venues})
+        venues = exchange().venues
+        lately = reports(list(venues))
+        return Response(
+            {"venues": [venue_as_json(venue, lately[name]) for name, venue in venues.items()]}
+        )
 
 
 @csrf_exempt

@@ -136,3 +136,20 @@ def test_a_token_that_is_not_listed_any_more_is_shown_in_base_units(
 
     assert "1500000000 base units of GONE" in text_of(root.get(order_page(order)))
     assert "1500000000 base units of GONE" in text_of(root.get(ORDERS))
+
+
+@on_real_commits
+def test_a_divided_order_shows_its_legs_and_what_it_cost(
+    root: Client, account: Account, desk: TradingDesk
+) -> None:
+    order = place(account, amount_in_base=20_000 * 10**9)
+    execution.execute([order.id], desk=desk)
+    receipt = OrderAttempt.objects.get(order=order).receipt
+    assert receipt and len(receipt["legs"]) > 1
+
+    page = text_of(root.get(order_page(order)))
+
+    for leg in receipt["legs"]:
+        assert f"{leg['pool']} {leg['amountIn']} SOL {leg['amountOut']} USDC" in page
+    assert receipt["referenceValue"] in page
+    assert receipt["pricesPicoUsd"]["SOL"] in page

@@ -5,53 +5,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from solders.instruction import Instruction
-from solders.pubkey import Pubkey
 
 from routing.answers import Answer, collect
 from routing.errors import Rejected, Unavailable
 from routing.pool import Pool
 from routing.tokens import SOL, TOKENS, USDC
-from routing.venue import Pair, SwapTerms
+from routing.venue import Pair
 from tests.routing.lab import pools_of
+from tests.routing.stub_venue import StubVenue
+from tests.simulation import virtual_loop
 
 PAIRS: tuple[Pair, ...] = ((SOL, USDC),)
 POOLS = pools_of("raydium", SOL, USDC)
-
-
-class StubVenue:
-    """Answers with what it was given; None hangs until cancelled."""
-
-    program_id = Pubkey.default()
-
-    def __init__(self, name: str, answer: tuple[Pool, ...] | Exception | None) -> None:
-        self.name = name
-        self.label = name.title()
-        self.answer = answer
-        self.was_cancelled = False
-        self.asked: list[Sequence[Pair]] = []
-
-    async def pools(self, pairs: Sequence[Pair]) -> tuple[Pool, ...]:
-        self.asked.append(pairs)
-        if self.answer is None:
-            try:
-                await asyncio.Event().wait()
-            except asyncio.CancelledError:
-                # Work that takes its time to stop: whoever asked must wait for it.
-                await asyncio.sleep(0)
-                await asyncio.sleep(0)
-                self.was_cancelled = True
-                raise
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        assert self.answer is not None
-        return self.answer
-
-    def restore(self, stored: object) -> Pool:
-        raise NotImplementedError
-
-    def instruction(self, terms: SwapTerms, *, owner: Pubkey) -> Instruction:
-        raise NotImplementedError
 
 
 def ask(*venues: StubVenue, deadline_s: float = 1) -> tuple[Answer, ...]:
@@ -85,6 +50,39 @@ def test_each_kind_of_failure_becomes_an_answer() -> None:
     assert later == Answer("later", error_code="RPC_UNAVAILABLE", error="away", retryable=True)
     assert (broken.error_code, broken.retryable) == ("QUOTE_FAILED", True)
     assert broken.error == "Broken failed to quote (KeyError)"
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_failure"),
+    [
+        (Answer("a", POOLS), False),
+        (Answer("a"), False),
+        (Answer("a", error_code="QUOTE_TIMEOUT", retryable=True), True),
+        (Answer("a", error_code="DELISTED", retryable=False), False),
+    ],
+)
+def test_what_may_pass_is_a_failure_and_a_final_answer_is_none(
+    answer: Answer, is_failure: bool
+) -> None:
+    assert answer.is_failure is is_failure
+
+
+def test_each_answer_tells_how_long_it_took_or_was_waited_for() -> None:
+    class Slow(StubVenue):
+        async def pools(self, pairs: Sequence[Pair]) -> tuple[Pool, ...]:
+            await asyncio.sleep(0.04)
+            return await super().pools(pairs)
+
+    venues = [
+        StubVenue("fast", POOLS),
+        Slow("slow", POOLS),
+        Slow("away", Unavailable("RPC_UNAVAILABLE", "away")),
+        Slow("broken", KeyError("secret")),
+        StubVenue("late", None),
+    ]
+    found = virtual_loop.run(collect(venues, [PAIRS], deadline_s=0.1), timeout_s=1)
+
+    assert [answer.took_ms for answer in found[PAIRS]] == [0, 40, 40, 40, 100]
 
 
 def test_venues_are_asked_at_once() -> None:

@@ -1,6 +1,7 @@
 """Which way a swap goes: decided from what venues answered, and from nothing else."""
 
 import random
+from collections import Counter
 from collections.abc import Iterable
 from fractions import Fraction
 from itertools import permutations
@@ -15,7 +16,7 @@ from routing.errors import Rejected, Unavailable
 from routing.market import Market
 from routing.pool import Pool
 from routing.route import ReferencePrices
-from routing.router import Decision, Terms, Undecided, decide, min_amount_out, pairs_of
+from routing.router import Decision, Terms, Undecided, decide, has_way, min_amount_out, pairs_of
 from routing.tokens import SOL, TOKENS, USDC, Token
 from routing.venue import Swap
 from tests.routing.lab import PROMPT_VENUES, pools_of
@@ -249,6 +250,36 @@ def test_no_route_at_all_says_whether_to_try_again(
 
 def all_pairs() -> list[tuple[Token, Token]]:
     return list(permutations(TOKENS.values(), 2))
+
+
+def test_there_is_a_way_exactly_when_a_decision_finds_one() -> None:
+    rng = random.Random(20_261_125)
+    kinds: Counter[str] = Counter()
+    for token_in, token_out in all_pairs() * 4:
+        swap = Swap(token_in, token_out, int(10 ** rng.uniform(0, 19)))
+        known = [pool for answer in pools_for(swap) for pool in answer.pools]
+        some = answers(*rng.sample(known, rng.randint(0, min(len(known), 5))))
+        try:
+            decision = decide(swap, some, market_terms(swap))
+        except Undecided:
+            kinds["none"] += 1
+            assert not has_way(swap, some)
+        else:
+            hops = decision.route.legs[-1].hop + 1
+            kinds["direct" if hops == 1 else "over a hub"] += 1
+            assert has_way(swap, some)
+
+    assert min(kinds[kind] for kind in ("none", "direct", "over a hub")) > 50
+
+
+def test_an_amount_that_only_several_pools_take_together_has_a_way() -> None:
+    pools = pools_of("meteora", SOL, USDC)
+    most_base = max(pool.takes_above(SOL, 1) for pool in pools)
+    swap = Swap(SOL, USDC, most_base + most_base // 100)
+
+    assert len(decide(swap, answers(*pools), market_terms(swap)).route.legs) > 1
+    assert has_way(swap, answers(*pools))
+    assert not any(has_way(swap, answers(pool)) for pool in pools)
 
 
 @pytest.mark.parametrize(("token_in", "token_out"), all_pairs())
