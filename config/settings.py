@@ -230,6 +230,7 @@ CELERY_WORKER_REDIRECT_STDOUTS = False
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     "remove-expired-tickets": {"task": "orders.tasks.remove_expired_tickets", "schedule": 60.0},
+    "remove-old-quotes": {"task": "orders.tasks.remove_old_quotes", "schedule": 60.0},
     "write-checkpoint": {"task": "orders.tasks.write_checkpoint", "schedule": 60.0},
     "remove-old-tallies": {"task": "orders.tasks.remove_old_tallies", "schedule": 60.0},
     "remove-old-slots": {"task": "orders.tasks.remove_old_slots", "schedule": 3600.0},
@@ -245,6 +246,8 @@ SWEEP_INTERVAL_S = env.float("SWEEP_INTERVAL_S", 1.0, validate=validate.Range(mi
 QUOTE_DEADLINE_MS = env.int("QUOTE_DEADLINE_MS", 500, validate=validate.Range(min=1))
 # What each leg of a route is taken to cost beside its fee, for compute units: an order is divided only for more.
 LEG_COST_LAMPORTS = env.int("LEG_COST_LAMPORTS", 20_000, validate=validate.Range(min=0))
+# How long an order may name a quote that its client was given.
+QUOTE_TTL_S = env.int("QUOTE_TTL_S", 15, validate=validate.Range(min=1, max=3600))
 MAX_ORDER_AMOUNT = env.decimal("MAX_ORDER_AMOUNT", Decimal(1_000_000_000))
 ORDER_RATE_LIMIT = rate("ORDER_RATE_LIMIT", "6000/min")
 # Where clients reach the sockets, like wss://stream.example; empty if that is the API's own address.

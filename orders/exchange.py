@@ -11,11 +11,11 @@ from solders.keypair import Keypair
 from orders.venue_health import VenueHealth
 from routing.answers import Answer
 from routing.chain import NETWORK_FEE_LAMPORTS, Chain
-from routing.exchange import Exchange, simulated_exchange
+from routing.exchange import Exchange, Prices, simulated_exchange
 from routing.route import ReferencePrices
 from routing.router import Terms, pairs_of
 from routing.simulation import SimulationConfig
-from routing.tokens import SOL, Token
+from routing.tokens import SOL
 from routing.transaction import load_signer
 from routing.venue import Swap, Venue
 
@@ -28,8 +28,7 @@ class TradingDesk:
     chain: Chain
     signer: Keypair
     genesis_hash: Callable[[], str]  # of the cluster that we trade on
-    # What tokens are worth on the market at a slot.
-    prices: Callable[[Sequence[Token], int], ReferencePrices]
+    prices: Prices
     purge: Callable[
         [int], int
     ]  # forgets transactions that landed before a slot; the simulation's housekeeping
@@ -37,19 +36,22 @@ class TradingDesk:
     health: VenueHealth = field(default_factory=VenueHealth)
 
     def terms(self, swap: Swap, answers: Sequence[Answer]) -> Terms:
-        """What a route costs, at the market's prices of the newest slot that a venue answered for."""
-        tokens = {token.symbol: token for pair in pairs_of(swap) for token in pair} | {"SOL": SOL}
-        slot = max((pool.slot for answer in answers for pool in answer.pools[:1]), default=None)
-        return Terms(
-            prices=self.prices(list(tokens.values()), slot)
-            if slot is not None
-            else ReferencePrices({}),
-            network_fee_lamports=NETWORK_FEE_LAMPORTS,
-            leg_cost_lamports=settings.LEG_COST_LAMPORTS,
-        )
+        """See `terms_of`."""
+        return terms_of(swap, answers, self.prices)
 
     def __repr__(self) -> str:
         return f"TradingDesk(venues={list(self.venues)}, signer={self.signer.pubkey()})"
+
+
+def terms_of(swap: Swap, answers: Sequence[Answer], prices: Prices) -> Terms:
+    """What a route costs, at the market's prices of the newest slot that a venue answered for."""
+    tokens = {token.symbol: token for pair in pairs_of(swap) for token in pair} | {"SOL": SOL}
+    slot = max((pool.slot for answer in answers for pool in answer.pools[:1]), default=None)
+    return Terms(
+        prices=ReferencePrices({}) if slot is None else prices(list(tokens.values()), slot),
+        network_fee_lamports=NETWORK_FEE_LAMPORTS,
+        leg_cost_lamports=settings.LEG_COST_LAMPORTS,
+    )
 
 
 @cache

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from uuid import UUID
 
@@ -10,11 +10,12 @@ from django.conf import settings
 from django.db import Error, InterfaceError, OperationalError, connection, transaction
 
 from config.postgres.patience import ANSWER_WITHIN_S, answering_within, time_left_s
-from orders import journal, leases, tasks
+from orders import journal, leases, stored_quotes, tasks
 from orders.gathering import Gathering, TurnMissed
 from orders.journal import AttemptChange, NewOrder, OutcomeUnknown, Refused, Transition
 from orders.lifecycle import UNSENT, AttemptState, Status
 from orders.models import Order
+from orders.stored_quotes import QuoteGone
 from orders.stream import Event
 
 # Requests that share a statement and a commit, when so many come at once.
@@ -50,15 +51,21 @@ class Placed:
 def place_order(new: NewOrder) -> Placed:
     """Accept the order, durably, and hint the workers. Safe to repeat with a `client_order_id`.
 
-    Raises IdempotencyConflict, and journal.OutcomeUnknown when the order may have been accepted all the same.
+    Raises IdempotencyConflict, a QuoteRefused, and journal.OutcomeUnknown when the order may have been accepted all the
+    same.
     """
-    if connection.in_atomic_block:  # a caller's transaction can't share another thread's statement
-        (answer,) = _place([new])
-    else:
-        answer = _place_with_others(new)
+    (bound,) = _on_their_quotes([new])
+    answer = _place_alone(bound) if isinstance(bound, NewOrder) else bound
     if isinstance(answer, Exception):
         raise answer
     return answer
+
+
+def _place_alone(new: NewOrder) -> Placed | Exception:
+    if connection.in_atomic_block:  # a caller's transaction can't share another thread's statement
+        (answer,) = _place([new])
+        return answer
+    return _place_with_others(new)
 
 
 def _place_with_others(new: NewOrder) -> Placed | Exception:
@@ -77,11 +84,33 @@ def place_orders(orders: Sequence[NewOrder]) -> list[Placed | Exception]:
     Of two orders with the same `client_order_id` the second is a repetition of the first. Raises OutcomeUnknown when
     orders may have been accepted all the same; after any other OperationalError or InterfaceError none was.
     """
-    answers = _place(orders)
+    bound = _on_their_quotes(orders)
+    answers = _place([new for new in bound if isinstance(new, NewOrder)])
     for answer in answers:
         if isinstance(answer, DATABASE_AWAY):  # behind the commit of all the others
             raise OutcomeUnknown(str(answer)) from answer
-    return answers
+    placed = iter(answers)
+    return [next(placed) if isinstance(new, NewOrder) else new for new in bound]
+
+
+def _on_their_quotes(orders: Sequence[NewOrder]) -> Sequence[NewOrder | Placed | Exception]:
+    """Each order as it can be placed. Where a quote is too old for that, a repetition still has its answer.
+
+    Whoever is told that it came too late can rely on that: should an earlier request for the order be stored only now,
+    no worker that finds it will start it.
+    """
+    bound = stored_quotes.bind(orders)
+    pairs = list(zip(orders, bound, strict=True))
+    gone = [new for new, answer in pairs if isinstance(answer, QuoteGone)]
+    if not gone:
+        return bound
+    earlier = _earlier(gone)
+    return [
+        _placed_before(new, earlier)
+        if isinstance(answer, QuoteGone) and _key(new) in earlier
+        else answer
+        for new, answer in pairs
+    ]
 
 
 def _place_together(orders: Sequence[NewOrder]) -> list[Placed | Exception]:
@@ -136,8 +165,14 @@ def _let_the_workers_follow() -> None:
     time.sleep(min(longest_s, max(0.0, behind_s - A_GOOD_QUEUE_S)))
 
 
-# By account and `client_order_id`.
-Earlier = dict[tuple[int, str | None], Order]
+Key = tuple[int, str | None]
+"""An account and its `client_order_id`."""
+
+Earlier = dict[Key, Order]
+
+
+def _key(new: NewOrder) -> Key:
+    return new.account_id, new.client_order_id
 
 
 def _earlier(repeated: Sequence[NewOrder]) -> Earlier:
@@ -153,7 +188,9 @@ def _earlier(repeated: Sequence[NewOrder]) -> Earlier:
 
 def _placed_before(new: NewOrder, earlier: Earlier) -> Placed | IdempotencyConflict:
     """The order that has its `client_order_id`, unless that is another wish."""
-    order = earlier[new.account_id, new.client_order_id]
+    order = earlier[_key(new)]
+    if new.slippage_bps is None and new.quote_id == order.quote_id:
+        new = replace(new, slippage_bps=order.slippage_bps)  # the quote's, which is gone
     if _wish(order) != _wish(new):
         return IdempotencyConflict(
             f"clientOrderId {new.client_order_id} was used for another order before."
@@ -162,6 +199,8 @@ def _placed_before(new: NewOrder, earlier: Earlier) -> Placed | IdempotencyConfl
 
 
 def _as_accepted(new: NewOrder, event: Event) -> Placed:
+    assert new.slippage_bps is not None  # the database takes no order without
+    minimum_base = new.min_amount_out_base
     order = Order(
         id=new.id,
         account_id=new.account_id,
@@ -171,6 +210,9 @@ def _as_accepted(new: NewOrder, event: Event) -> Placed:
         token_out=new.token_out,
         amount_in_base=Decimal(new.amount_in_base),
         slippage_bps=new.slippage_bps,
+        quote_id=new.quote_id,
+        quote_expires_at=new.quote_expires_at,
+        min_amount_out_base=None if minimum_base is None else Decimal(minimum_base),
         status=event.status.value,
         last_seq=event.seq,
         attempt=event.attempt,
@@ -196,6 +238,7 @@ def _wish(order: Order | NewOrder) -> Sequence[object]:
         order.token_out,
         int(order.amount_in_base),
         order.slippage_bps,
+        order.quote_id,
     )
 
 

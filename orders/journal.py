@@ -8,6 +8,7 @@ Events are announced after the commit.
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, fields, replace
+from datetime import datetime
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -42,7 +43,10 @@ class OutcomeUnknown(OperationalError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewOrder:
-    """A checked order that nobody has seen yet. Amounts in base units."""
+    """A checked order that nobody has seen yet. Amounts in base units.
+
+    What follows from a quote that it names is missing until it is bound to that: see `stored_quotes.bind`.
+    """
 
     account_id: int
     client_order_id: str | None
@@ -50,7 +54,11 @@ class NewOrder:
     token_in: str
     token_out: str
     amount_in_base: int
-    slippage_bps: int
+    slippage_bps: int | None
+    quote_id: UUID | None = None
+    quote_expires_at: datetime | None = None
+    min_amount_out_base: int | None = None
+    details: dict[str, Any] = field(default_factory=dict)
     id: UUID = field(default_factory=new_order_id)
 
 
@@ -188,9 +196,16 @@ def accept(orders: Sequence[NewOrder]) -> list[Outcome]:
     # Whoever writes a client_order_id waits for others who are about to: in one order, they can't wait in a circle.
     # The sort is stable, so that of two orders with the same the first is written.
     rows = sorted(orders, key=lambda order: (order.account_id, order.client_order_id or ""))
+    by_id = {order.id: order for order in orders}
+
+    def accepted(columns: Sequence[Any]) -> list[Event]:
+        account_id, order_id, at = columns
+        details = by_id[order_id].details
+        return [Event(account_id, order_id, 1, Status.PENDING, 0, at, ACCEPTED, details)]
+
     connection.ensure_connection()
     try:
-        events = _execute(ACCEPT, [_as_json(rows)], _accepted)
+        events = _execute(ACCEPT, [_as_json(rows)], accepted)
     except (OperationalError, InterfaceError) as error:
         if connection.connection.closed:
             raise OutcomeUnknown(str(error)) from error
@@ -257,11 +272,6 @@ def _write(transitions: Sequence[Transition]) -> list[Outcome]:
         if transition.order_id not in events:
             observe.race_lost(order_id=transition.order_id, status=transition.status)
     return [events.get(transition.order_id) for transition in transitions]
-
-
-def _accepted(columns: Sequence[Any]) -> list[Event]:
-    account_id, order_id, at = columns
-    return [Event(account_id, order_id, 1, Status.PENDING, 0, at, ACCEPTED)]
 
 
 def _as_json(rows: Sequence[Any]) -> str:

@@ -56,19 +56,20 @@ ACCEPT = f"""
 WITH wanted AS (
     SELECT * FROM jsonb_to_recordset(%s::jsonb) AS w(
         id uuid, account_id bigint, client_order_id text, order_type text,
-        token_in text, token_out text, amount_in_base numeric, slippage_bps smallint)
+        token_in text, token_out text, amount_in_base numeric, slippage_bps smallint,
+        quote_id uuid, quote_expires_at timestamptz, min_amount_out_base numeric, details jsonb)
 ), first AS (
     SELECT w.*, w.id AS order_id, 1 AS seq, NULL::text AS from_status, 'pending' AS status, 0 AS attempt,
-           engine_now() AS at, engine_now() AS created_at, '{ACCEPTED}' AS message, '{{}}'::jsonb AS details
+           engine_now() AS at, engine_now() AS created_at, '{ACCEPTED}' AS message
     FROM wanted w
 ), chained AS (
     SELECT f.*, {event_hash(wish_hash("f"), "f")} AS hash FROM first f
 ), accepted AS (
     INSERT INTO orders_order (
-        id, account_id, client_order_id, order_type, token_in, token_out, amount_in_base, slippage_bps, created_at,
-        head_hash)
-    SELECT id, account_id, client_order_id, order_type, token_in, token_out, amount_in_base, slippage_bps, created_at,
-        hash
+        id, account_id, client_order_id, order_type, token_in, token_out, amount_in_base, slippage_bps, quote_id,
+        quote_expires_at, min_amount_out_base, created_at, head_hash)
+    SELECT id, account_id, client_order_id, order_type, token_in, token_out, amount_in_base, slippage_bps, quote_id,
+        quote_expires_at, min_amount_out_base, created_at, hash
     FROM chained
     ON CONFLICT (account_id, client_order_id) DO NOTHING
     RETURNING id, account_id, created_at

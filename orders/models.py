@@ -90,6 +90,33 @@ class StreamTicket(models.Model):
         return f"ticket of {self.account_id}"
 
 
+class Quote(models.Model):
+    """What a client was offered for a swap. It reserves nothing; an order that names it in time accepts no less."""
+
+    id = models.UUIDField(primary_key=True, default=new_order_id, editable=False)
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="+", db_index=False)
+    token_in = models.CharField(max_length=16)
+    token_out = models.CharField(max_length=16)
+    amount_in_base = models.DecimalField(max_digits=20, decimal_places=0)
+    slippage_bps = models.PositiveSmallIntegerField()
+    min_amount_out_base = models.DecimalField(max_digits=20, decimal_places=0)
+    document = (
+        models.JSONField()
+    )  # the route and every candidate, as the client was told: see preview
+    created_at = models.DateTimeField(db_default=EngineNow())
+    expires_at = models.DateTimeField(db_index=True)  # housekeeping: remove_old_quotes
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(min_amount_out_base__gt=0), name="quoted_minimum_is_positive"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
 class Order(models.Model):
     """A swap that a client asked for. Amounts are integers in the token's base units."""
 
@@ -103,6 +130,9 @@ class Order(models.Model):
     token_out = models.CharField(max_length=16)
     amount_in_base = models.DecimalField(max_digits=20, decimal_places=0)
     slippage_bps = models.PositiveSmallIntegerField()
+    # The quote that the client named, and until when a venue may be chosen on it. No foreign key: quotes are removed.
+    quote_id = models.UUIDField(null=True)
+    quote_expires_at = models.DateTimeField(null=True)
 
     status = models.CharField(
         max_length=16, choices=choices(Status), db_default=Status.PENDING.value
@@ -126,7 +156,7 @@ class Order(models.Model):
 
     min_amount_out_base = models.DecimalField(
         max_digits=20, decimal_places=0, null=True
-    )  # the first attempt's
+    )  # the quote's, if the order names one; else the first attempt's
     selected_dex = models.CharField(max_length=100, db_default="")  # as the attempt's venue
     tx_hash = models.CharField(max_length=88, db_default="")
     amount_out_base = models.DecimalField(max_digits=20, decimal_places=0, null=True)
@@ -151,6 +181,15 @@ class Order(models.Model):
                 condition=Q(slippage_bps__lte=10_000), name="slippage_is_a_share"
             ),
             models.CheckConstraint(condition=~Q(token_in=F("token_out")), name="tokens_differ"),
+            models.CheckConstraint(
+                condition=Q(quote_id__isnull=True, quote_expires_at__isnull=True)
+                | Q(
+                    quote_id__isnull=False,
+                    quote_expires_at__isnull=False,
+                    min_amount_out_base__isnull=False,
+                ),
+                name="quoted_has_an_expiry_and_a_minimum",
+            ),
             models.CheckConstraint(
                 condition=Q(status__in=[s.value for s in Status]), name="order_status_is_known"
             ),

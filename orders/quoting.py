@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from orders.models import Order
-from routing.errors import Rejected, Unavailable
+from routing.errors import Rejected, RoutingError, Unavailable
 from routing.route import Route
 from routing.router import Candidate, Decision
 from routing.tokens import TOKENS, from_base
@@ -87,11 +87,18 @@ def label_of(venue: str) -> str:
     return " and ".join(filter(None, [", ".join(labels[:-1]), labels[-1]]))
 
 
-def below_the_limit(amount_out_base: int, limit_base: int, swap: Swap) -> Unavailable:
-    """Nobody pays what the first attempt's slippage limit asks for; that may change."""
+def below_the_limit(order: Order, amount_out_base: int, limit_base: int, swap: Swap) -> Unavailable:
+    """Nobody pays what the order's quote, or the first attempt's slippage limit, asks for; that may change."""
+    limited_by = "the order's quote" if order.quote_id else "the first attempt's slippage limit"
     offer, limit = (from_base(amount, swap.token_out) for amount in (amount_out_base, limit_base))
     return Unavailable(
         "SLIPPAGE_EXCEEDED",
         f"the best offer, {offer} {swap.token_out.symbol}, is below the {limit} "
-        "that the first attempt's slippage limit allows",
+        f"that {limited_by} allows",
     )
+
+
+def as_sentence(error: RoutingError) -> str:
+    """With a capital and a full stop."""
+    text = str(error).rstrip(".")
+    return f"{text[:1].upper()}{text[1:]}."

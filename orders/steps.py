@@ -16,12 +16,19 @@ from django.db import connection
 from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 
-from orders import background, receipts, turns
+from orders import background, receipts, stored_quotes, turns
 from orders.exchange import TradingDesk
 from orders.journal import AttemptChange, Transition
 from orders.lifecycle import AttemptState, Status
 from orders.models import Order, OrderAttempt
-from orders.quoting import below_the_limit, choice_in_words, label_of, quotes_as_json, swap_of
+from orders.quoting import (
+    as_sentence,
+    below_the_limit,
+    choice_in_words,
+    label_of,
+    quotes_as_json,
+    swap_of,
+)
 from orders.retries import after_failure, nothing_was_sent
 from routing import route_program
 from routing.answers import Answer
@@ -57,9 +64,11 @@ def _choose_routes(
 
     Those set aside are asked only if a swap has no way without them.
     """
-    planned, swaps = [], {}
+    planned, swaps, expired = [], {}, stored_quotes.expired(orders)
     for order in orders:
         try:
+            if order.id in expired:
+                raise stored_quotes.too_late(order)
             swaps[order] = swap_of(order)
         except RoutingError as error:
             planned.append(give_up(order, error))
@@ -96,7 +105,7 @@ def _choice(order: Order, swap: Swap, answers: tuple[Answer, ...], desk: Trading
     route, quotes = decision.route, quotes_as_json(decision.candidates, swap)
     limit = _limit(order, route.amount_out_base)
     if route.amount_out_base < limit:
-        error = below_the_limit(route.amount_out_base, limit, swap)
+        error = below_the_limit(order, route.amount_out_base, limit, swap)
         return give_up(order, error, quotes=[{**quote, "chosen": False} for quote in quotes])
     receipt = receipts.receipt_as_json(decision)
     return _to(
@@ -240,7 +249,7 @@ def give_up(
     order: Order, error: RoutingError, *, quotes: list[dict[str, Any]] | None = None
 ) -> Transition:
     """The end of the attempt, of which nothing was sent; and of the order, or the next attempt after a back-off."""
-    sentence = _as_sentence(error)
+    sentence = as_sentence(error)
     ended = nothing_was_sent(error.code, sentence, quotes=quotes) if order.attempt else None
     return after_failure(
         order, code=error.code, sentence=sentence, retryable=error.retryable, ended=ended
@@ -248,14 +257,14 @@ def give_up(
 
 
 def _limit(order: Order, amount_out_base: int) -> int:
-    """The least to accept, in base units: never below the first attempt's, so that retrying loosens nothing."""
+    """The least to accept, in base units: what its client was quoted, to the unit, if the order names a quote.
+
+    Otherwise never below the first attempt's, so that retrying loosens nothing.
+    """
+    if order.quote_id:
+        return int(order.min_amount_out_base or 0)
     limit = min_amount_out(amount_out_base, order.slippage_bps)
     return max(limit, int(order.min_amount_out_base or 0), 1)
-
-
-def _as_sentence(error: RoutingError) -> str:
-    text = str(error).rstrip(".")
-    return f"{text[:1].upper()}{text[1:]}."
 
 
 def current_attempts(

@@ -19,7 +19,7 @@ from django.conf import settings
 from django.utils import timezone
 from kombu.exceptions import KombuError, OperationalError
 
-from orders import checkpoints, execution, observe
+from orders import checkpoints, execution, observe, stored_quotes
 from orders.exchange import trading_desk
 from orders.models import StreamTicket, VenueTally
 from orders.retries import BACK_OFF_S, MAX_ATTEMPTS, Retry
@@ -126,6 +126,11 @@ def _pass_on(hints: "queue.SimpleQueue[UUID]") -> None:
 @shared_task
 def remove_expired_tickets() -> None:
     StreamTicket.objects.filter(expires_at__lt=timezone.now()).delete()
+
+
+@shared_task
+def remove_old_quotes() -> None:
+    stored_quotes.remove_old()
 
 
 @shared_task

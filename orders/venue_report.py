@@ -49,13 +49,18 @@ def _share(total: int, of: int, *, digits: int) -> float | None:
 
 def reports(venues: Sequence[str]) -> dict[str, VenueReport]:
     """By name; of venues that nobody asked, too."""
-    states = VenueState.objects.filter(venue__in=venues)
-    set_aside = dict(states.values_list("venue", "until"))
+    until = set_aside()
     tallies = VenueTally.objects.filter(
         venue__in=venues, at__gte=EngineNow() - timedelta(seconds=RECENT_S)
     )
     totals = tallies.values_list("venue").annotate(
         Sum("asked"), Sum("failed"), Sum("weighed"), Sum("won"), Sum("took_ms"), Max("slowest_ms")
     )
-    done = {venue: VenueReport(set_aside.get(venue), *lately) for venue, *lately in totals}
-    return {venue: done.get(venue, VenueReport(set_aside.get(venue))) for venue in venues}
+    done = {venue: VenueReport(until.get(venue), *lately) for venue, *lately in totals}
+    return {venue: done.get(venue, VenueReport(until.get(venue))) for venue in venues}
+
+
+def set_aside() -> dict[str, datetime]:
+    """The venues that workers don't ask, and until when: for processes that have no breaker of their own."""
+    states = VenueState.objects.filter(until__isnull=False)
+    return {state.venue: state.until for state in states if state.until}

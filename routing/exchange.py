@@ -12,13 +12,15 @@ from routing.simulation import SimulationConfig
 from routing.tokens import Token
 from routing.venue import Venue
 
+Prices = Callable[[Sequence[Token], int], ReferencePrices]
+"""What tokens are worth on the market at a slot."""
+
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
     """One per process. `venues` is by name.
 
     `genesis_hash()` is the cluster that we trade on, whatever a node says of itself.
-    `prices(tokens, slot)` is what tokens are worth on the market;
     `purge(before_slot)` forgets old landed transactions and returns how many; `close()` gives every
     connection back.
     """
@@ -26,7 +28,7 @@ class Exchange:
     chain: Chain
     venues: Mapping[str, Venue]
     genesis_hash: Callable[[], str]
-    prices: Callable[[Sequence[Token], int], ReferencePrices]
+    prices: Prices
     purge: Callable[[int], int]
     close: Callable[[], None]
 

@@ -1,5 +1,6 @@
 """Desks on which something goes wrong: only what is not ours is faked, and only where a test says so."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -34,6 +35,27 @@ class EmptyVenue(DownVenue):
 
     async def pools(self, pairs: Sequence[Pair]) -> tuple[Pool, ...]:
         return ()
+
+
+class SlowVenue:
+    """A venue that takes its time; one that is `deaf` goes on when it is told to stop."""
+
+    def __init__(self, venue: Venue, seconds: float, *, deaf: bool = False) -> None:
+        self._venue = venue
+        self._seconds = seconds
+        self._deaf = deaf
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._venue, name)
+
+    async def pools(self, pairs: Sequence[Pair]) -> tuple[Pool, ...]:
+        try:
+            await asyncio.sleep(self._seconds)
+        except asyncio.CancelledError:
+            if not self._deaf:
+                raise
+            await asyncio.sleep(self._seconds)
+        return await self._venue.pools(pairs)
 
 
 class Node:
@@ -95,6 +117,12 @@ def without(desk: TradingDesk, *names: str) -> TradingDesk:
 def listing_nothing(desk: TradingDesk) -> TradingDesk:
     """The desk with venues that have no pool of any pair."""
     return replace(desk, venues={name: EmptyVenue(each) for name, each in desk.venues.items()})
+
+
+def slow(desk: TradingDesk, seconds: float, *, deaf: bool = False) -> TradingDesk:
+    """The desk with venues that take so long to answer."""
+    venues = {name: SlowVenue(venue, seconds, deaf=deaf) for name, venue in desk.venues.items()}
+    return replace(desk, venues=venues)
 
 
 def behind(desk: TradingDesk) -> tuple[TradingDesk, Node]:

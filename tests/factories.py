@@ -7,14 +7,17 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from orders import execution, intake, journal, leases
+from orders import execution, intake, journal, leases, stored_quotes
 from orders.exchange import TradingDesk
 from orders.execution import Executed
 from orders.inflight import Sent
 from orders.journal import AttemptChange, NewOrder, Transition
 from orders.lifecycle import TRANSITIONS, AttemptState, Status
-from orders.models import Account, Order, OrderEvent
+from orders.models import Account, Order, OrderEvent, Quote
+from orders.stored_quotes import Issued
 from orders.stream import Event
+from routing.tokens import TOKENS
+from routing.venue import Swap
 
 SOL = 10**9
 HOPELESS: dict[str, Any] = {"token_in": "BONK", "token_out": "SOL", "amount_in_base": 1}
@@ -103,6 +106,25 @@ def way_to(status: Status) -> list[Status]:
             return way[1:]
         ways.extend([*way, step] for step in TRANSITIONS[way[-1]] if step not in way)
     raise ValueError(f"nothing leads to {status}")
+
+
+def quoted(account: Account, desk: TradingDesk, **wishes: Any) -> Issued:
+    """A quote for what `new_order` wishes."""
+    wish = new_order(account, **wishes)
+    return stored_quotes.issue(
+        Swap(TOKENS[wish.token_in], TOKENS[wish.token_out], wish.amount_in_base),
+        slippage_bps=wish.slippage_bps or 0,
+        account_id=account.pk,
+        venues=desk.venues,
+        prices=desk.prices,
+    )
+
+
+def let_quotes_expire() -> None:
+    """All that there are expired a second ago, for the orders on them, too."""
+    ago = timezone.now() - timedelta(seconds=1)
+    Quote.objects.update(expires_at=ago)
+    Order.objects.filter(quote_id__isnull=False, due_at__isnull=False).update(quote_expires_at=ago)
 
 
 def claim(order: Order, *, holder: str = "tests") -> Order:

@@ -19,7 +19,7 @@ from orders.exchange import TradingDesk
 from orders.models import Account, Order, OrderAttempt
 from routing.errors import Unavailable
 from tests.desks import behind
-from tests.factories import place
+from tests.factories import place, quoted
 from tests.routing.lab import ChainLab
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -124,6 +124,54 @@ def test_damage_is_found_and_the_order_named(
 
     assert found(report).keys() == checks
     assert {order_id for ids in found(report).values() for order_id in ids} == {str(order.id)}
+
+
+@pytest.fixture
+def on_a_quote(account: Account, desk: TradingDesk) -> Order:
+    """Confirmed, for what its client was quoted."""
+    order = place(account, quote_id=quoted(account, desk).id)
+    execution.execute([order.id], desk=desk)
+    order.refresh_from_db()
+    assert order.status == "confirmed"
+    return order
+
+
+def test_orders_on_quotes_have_no_offenders(
+    order: Order, on_a_quote: Order, desk: TradingDesk
+) -> None:
+    assert audit(desk).ok
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        ("quote_id = NULL, quote_expires_at = NULL", "is on no quote"),
+        ("quote_id = '00000000-0000-0000-0000-000000000001'", "is on quote 00000000"),
+        ("min_amount_out_base = min_amount_out_base - 1", "is on quote"),
+        ("min_amount_out_base = amount_out_base + 1", "received"),
+    ],
+)
+def test_an_order_that_is_not_what_was_quoted_is_found(
+    order: Order, on_a_quote: Order, desk: TradingDesk, damage: str, told: str
+) -> None:
+    as_superuser(f"UPDATE orders_order SET {damage} WHERE id = %(id)s", id=on_a_quote.id)
+
+    report = audit(desk)
+
+    assert set(found(report)) == {"quotes"}
+    assert set(found(report)["quotes"]) == {str(on_a_quote.id)}
+    assert any(told in offender.detail for offender in report.offenders["quotes"])
+
+
+def test_an_attempt_that_accepts_less_than_was_quoted_is_found(
+    order: Order, on_a_quote: Order, desk: TradingDesk
+) -> None:
+    as_superuser(
+        "UPDATE orders_orderattempt SET min_amount_out_base = min_amount_out_base - 1 WHERE order_id = %(id)s",
+        id=on_a_quote.id,
+    )
+
+    assert found(audit(desk)) == {"quotes": [str(on_a_quote.id)]}
 
 
 def test_an_order_that_nobody_looks_at_is_overdue(order: Order, desk: TradingDesk) -> None:

@@ -1,4 +1,4 @@
-"""What beat and operators do: expired tickets, old slots and tallies, API keys."""
+"""What beat and operators do: expired tickets and quotes, old slots and tallies, API keys."""
 
 from datetime import timedelta
 from io import StringIO
@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from orders import accounts, execution, tasks
 from orders.exchange import TradingDesk
-from orders.models import Account, ApiKey, Order, StreamTicket, VenueTally
-from tests.factories import place
+from orders.models import Account, ApiKey, Order, Quote, StreamTicket, VenueTally
+from tests.factories import place, quoted
 from tests.routing.lab import ChainLab
 from tests.venues.answers import tallied
 
@@ -38,6 +38,19 @@ def test_tallies_are_kept_for_an_hour(db: None) -> None:
     tasks.remove_old_tallies()
 
     assert [tally.at for tally in VenueTally.objects.all()] == [now - timedelta(minutes=59)]
+
+
+def test_a_quote_is_kept_for_an_hour_after_it_expired(account: Account, desk: TradingDesk) -> None:
+    old, expired, fresh = (quoted(account, desk).id for _ in range(3))
+    order = place(account, quote_id=old)
+    for quote_id, minutes in ((old, 61), (expired, 59)):
+        expired_at = timezone.now() - timedelta(minutes=minutes)
+        Quote.objects.filter(id=quote_id).update(expires_at=expired_at)
+
+    tasks.remove_old_quotes()
+
+    assert set(Quote.objects.values_list("id", flat=True)) == {expired, fresh}
+    assert Order.objects.get(id=order.id).quote_id == old
 
 
 def test_old_landings_are_removed_and_recent_ones_kept(

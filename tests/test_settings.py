@@ -24,6 +24,8 @@ from tests.compose import SECRETS, load_compose
         ("WORKER_CONCURRENCY", "0"),
         ("WORKER_CONCURRENCY", "ten"),
         ("LEASE_S", "0"),
+        ("QUOTE_TTL_S", "0"),
+        ("QUOTE_TTL_S", "1.5"),
         ("MAX_ORDER_AMOUNT", "much"),
         ("DEBUG", "perhaps"),
         ("LOG_FORMAT", "xml"),

@@ -75,7 +75,10 @@ class OrderAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
             None,
             {"fields": ("standing", "swap", "result", "price", "venue", "error", "transaction")},
         ),
-        ("Asked for", {"fields": ("owner", "client_id", "order_type", "limit", "created")}),
+        (
+            "Asked for",
+            {"fields": ("owner", "client_id", "order_type", "limit", "quote", "created")},
+        ),
         ("Workers", {"fields": ("next_look", "lease", "updated"), "classes": ("collapse",)}),
     )
 
@@ -187,6 +190,12 @@ class OrderAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     @admin.display(description="Slippage limit")
     def limit(self, order: Order) -> str:
         return f"{order.slippage_bps} bps"
+
+    @admin.display(description="Quote")
+    def quote(self, order: Order) -> SafeString | str:
+        if order.quote_id is None:
+            return NOTHING
+        return format_html("{} until {}", order.quote_id, instant(order.quote_expires_at))
 
     @admin.display(description="Next look")
     def next_look(self, order: Order) -> str:

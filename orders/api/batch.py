@@ -11,8 +11,8 @@ from orders import intake
 from orders.api.fields import KnownFieldsSerializer
 from orders.api.presentation import order_as_json
 from orders.api.problems import RETRY_AFTER_S, FieldError, Problem, answer_to
-from orders.api.submission import SubmitSerializer, checked, conflict
-from orders.intake import IdempotencyConflict, Placed
+from orders.api.submission import SubmitSerializer, checked, refusal
+from orders.intake import Placed
 from orders.journal import NewOrder, OutcomeUnknown
 from orders.models import Account
 
@@ -121,8 +121,6 @@ def _result(answer: Placed | Exception, *, path: str, streams_at: str) -> dict[s
         case Placed(order, replayed):
             shown = {**order_as_json(order), "streamUrl": f"{streams_at}{order.id}"}
             return {"status": 200 if replayed else 201, "order": shown}
-        case IdempotencyConflict():
-            problem = conflict(answer)
         case _:
-            problem = answer_to(answer, path=path)
-    return {"status": problem.status, "problem": problem.as_json()}
+            problem = answer_to(refusal(answer), path=path)
+            return {"status": problem.status, "problem": problem.as_json()}

@@ -26,6 +26,7 @@ def order_as_json(order: Order) -> dict[str, Any]:
         "tokenOut": order.token_out,
         "amount": from_base(int(order.amount_in_base), token_in),
         "slippageBps": order.slippage_bps,
+        "quoteId": str(order.quote_id) if order.quote_id else None,
         "attempt": order.attempt,
         "selectedDex": order.selected_dex or None,
         "txHash": order.tx_hash or None,

@@ -52,10 +52,13 @@ class OrderDocument(serializers.Serializer[Any]):
     tokenOut = serializers.CharField()
     amount = serializers.CharField(help_text="Whole tokens, exact.")
     slippageBps = serializers.IntegerField()
+    quoteId = serializers.UUIDField(allow_null=True, help_text="The quote that the order names.")
     attempt = serializers.IntegerField(help_text="0 before the first.")
     selectedDex = serializers.CharField(allow_null=True, help_text="The last attempt's.")
     txHash = serializers.CharField(allow_null=True, help_text="The last attempt's.")
-    minAmountOut = serializers.CharField(allow_null=True)
+    minAmountOut = serializers.CharField(
+        allow_null=True, help_text="The quote's, if the order names one; else the first attempt's."
+    )
     amountOut = serializers.CharField(allow_null=True)
     executedPrice = serializers.CharField(allow_null=True, help_text="tokenOut for one tokenIn.")
     error = ErrorDocument(allow_null=True)
@@ -169,6 +172,8 @@ class EventDocument(serializers.Serializer[Any]):
     attempt = serializers.IntegerField()
     timestamp = serializers.DateTimeField()
     message = serializers.CharField()
+    quoteId = serializers.UUIDField(required=False)
+    minAmountOut = serializers.CharField(required=False)
     selectedDex = serializers.CharField(required=False)
     legs = LegDocument(many=True, required=False)
     quotes = QuoteDocument(many=True, required=False)
@@ -258,8 +263,11 @@ EXECUTE: dict[str, Any] = {
         400: problem("Something is wrong with the body; `errors` names the fields."),
         413: problem("The body is too large."),
         415: problem("The body is not application/json."),
-        422: problem("This clientOrderId was used for another order."),
-        429: problem("Too many orders; see Retry-After."),
+        422: problem(
+            "IDEMPOTENCY_CONFLICT: this clientOrderId was used for another order. QUOTE_EXPIRED: the quote is too old; "
+            "ask for a new one."
+        ),
+        429: problem("Too many orders and quotes; see Retry-After."),
         **REFUSED,
         503: problem(
             "See Retry-After. DATABASE_UNAVAILABLE: nothing was stored, so try again. OUTCOME_UNKNOWN: the order may "

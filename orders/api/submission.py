@@ -13,13 +13,15 @@ from orders.api.fields import (
     KnownFieldsSerializer,
     StrictCharField,
     StrictIntegerField,
+    StrictUUIDField,
     TokenField,
 )
 from orders.api.parsers import parse_object
 from orders.api.problems import RETRY_AFTER_S, Problem
-from orders.intake import Placed
+from orders.intake import IdempotencyConflict, Placed
 from orders.journal import NewOrder, OutcomeUnknown
 from orders.models import Account
+from orders.stored_quotes import QuoteExpired, QuoteMismatch, QuoteNotFound, QuoteRefused
 from routing.tokens import TOKENS, from_base, to_base
 
 CLIENT_ORDER_ID = r"^[A-Za-z0-9_.:-]{1,64}\Z"
@@ -27,26 +29,20 @@ DEFAULT_SLIPPAGE_BPS = 50
 MAX_SLIPPAGE_BPS = 5000
 
 
-class SubmitSerializer(KnownFieldsSerializer):
-    """A market order: swap exactly `amount` of `tokenIn` for as much `tokenOut` as the best venue pays."""
+class SwapSerializer(KnownFieldsSerializer):
+    """What can be quoted, and ordered: exactly `amount` of `tokenIn` for as much `tokenOut` as the best venue pays."""
 
     tokenIn = TokenField(help_text="The symbol of the token to give.")
     tokenOut = TokenField(help_text="The symbol of the token to receive.")
     amount = AmountField(
         help_text='How much of tokenIn, in whole tokens, as a decimal string: "1.5".'
     )
-    orderType = serializers.ChoiceField(choices=["market"])
     slippageBps = StrictIntegerField(
         min_value=0,
         max_value=MAX_SLIPPAGE_BPS,
-        default=DEFAULT_SLIPPAGE_BPS,
-        help_text="How far below the quote the fill may be, in basis points. No retry ever loosens it.",
-    )
-    clientOrderId = StrictCharField(
-        CLIENT_ORDER_ID,
         required=False,
-        help_text="Makes the request safe to repeat: 1 to 64 of A-Z a-z 0-9 _ . : -",
-        error_messages={"invalid": "must be 1 to 64 of A-Z a-z 0-9 _ . : -"},
+        help_text=f"How far below the quote the fill may be, in basis points; {DEFAULT_SLIPPAGE_BPS} unless said. "
+        "No retry ever loosens it.",
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -78,6 +74,24 @@ class SubmitSerializer(KnownFieldsSerializer):
         return amount_in_base
 
 
+class SubmitSerializer(SwapSerializer):
+    """A market order: swap exactly `amount` of `tokenIn` for as much `tokenOut` as the best venue pays."""
+
+    orderType = serializers.ChoiceField(choices=["market"])
+    clientOrderId = StrictCharField(
+        CLIENT_ORDER_ID,
+        required=False,
+        help_text="Makes the request safe to repeat: 1 to 64 of A-Z a-z 0-9 _ . : -",
+        error_messages={"invalid": "must be 1 to 64 of A-Z a-z 0-9 _ . : -"},
+    )
+    quoteId = StrictUUIDField(
+        required=False,
+        help_text="A quote of POST /api/quotes for the same tokens and amount, not older than it says. The order never "
+        "accepts less than the quote's minAmountOut, and takes slippageBps from it.",
+        error_messages={"invalid": "must be a quoteId as POST /api/quotes answers it."},
+    )
+
+
 # One for all: making its fields anew for each request would take longer than checking them, and they keep nothing.
 _submit = SubmitSerializer()
 
@@ -94,8 +108,8 @@ def submit(account: Account, body: object, *, idempotency_key: str | None) -> Pl
     )
     try:
         return intake.place_order(new)
-    except intake.IdempotencyConflict as error:
-        raise conflict(error) from error
+    except (IdempotencyConflict, QuoteRefused) as error:
+        raise refusal(error) from error
     except OutcomeUnknown as error:
         raise _outcome_unknown(new) from error
 
@@ -103,6 +117,7 @@ def submit(account: Account, body: object, *, idempotency_key: str | None) -> Pl
 def checked(account: Account, body: object, *, idempotency_key: str | None = None) -> NewOrder:
     """What the client asked for. Raises Problem or ValidationError."""
     valid = _submit.run_validation(body)
+    quote_id = valid.get("quoteId")
     return NewOrder(
         account_id=account.pk,
         client_order_id=_client_order_id(valid.get("clientOrderId"), idempotency_key),
@@ -110,12 +125,28 @@ def checked(account: Account, body: object, *, idempotency_key: str | None = Non
         token_in=valid["tokenIn"],
         token_out=valid["tokenOut"],
         amount_in_base=valid["amount_in_base"],
-        slippage_bps=valid["slippageBps"],
+        slippage_bps=valid.get("slippageBps", None if quote_id else DEFAULT_SLIPPAGE_BPS),
+        quote_id=quote_id,
     )
 
 
-def conflict(error: intake.IdempotencyConflict) -> Problem:
-    return Problem(422, "IDEMPOTENCY_CONFLICT", str(error), field="clientOrderId")
+def refusal(error: Exception) -> Exception:
+    """What the client is to be told of an order that wasn't placed; what isn't known here as it is."""
+    match error:
+        case IdempotencyConflict():
+            return Problem(422, "IDEMPOTENCY_CONFLICT", str(error), field="clientOrderId")
+        case QuoteExpired():
+            return Problem(422, "QUOTE_EXPIRED", str(error), field="quoteId")
+        case QuoteNotFound():
+            return _field_error("quoteId", "quote_not_found", str(error))
+        case QuoteMismatch(differing=differing):
+            return serializers.ValidationError(
+                {
+                    field: [serializers.ErrorDetail(f"is {quoted} in the quote.", "quote_mismatch")]
+                    for field, quoted in differing.items()
+                }
+            )
+    return error
 
 
 def _outcome_unknown(new: NewOrder) -> Problem:

@@ -1,4 +1,4 @@
-"""How many orders an account may submit: a counter per account and time window in Redis.
+"""How many orders and quotes an account may ask for together: a counter per account and time window in Redis.
 
 Orders that are submitted together fit together or not at all, and what is refused is not counted. A process counts up
 to a thousandth of the limit ahead, so that not every order asks Redis; what it doesn't use of that is lost to the
@@ -32,9 +32,12 @@ class OrderThrottle(BaseThrottle):
 
 
 def check_rate(account_id: int, *, orders: int = 1) -> None:
-    """Count so many orders, all or none. Raises Problem (429, `Retry-After`) beyond ORDER_RATE_LIMIT."""
+    """Count so many orders, all or none; a quote counts as one.
+
+    Raises Problem (429, `Retry-After`) beyond ORDER_RATE_LIMIT.
+    """
     limit, window_s = settings.ORDER_RATE_LIMIT
-    allowance = f"This account may submit {limit} orders per {window_s} s"
+    allowance = f"This account may ask for {limit} orders and quotes per {window_s} s"
     if orders > limit:
         raise Problem(429, "RATE_LIMITED", f"{allowance}, so {orders} together never fit.")
     now = time.time()

@@ -11,6 +11,7 @@ urlpatterns = [
     path("orders", views.OrderListView.as_view(), name="orders"),
     path("orders/<str:order_id>", views.OrderDetailView.as_view(), name="order"),
     path("orders/<str:order_id>/cancel", views.CancelView.as_view(), name="cancel"),
+    path("quotes", views.QuotesView.as_view(), name="quotes"),
     path("stream-tickets", views.StreamTicketView.as_view(), name="stream-tickets"),
     path("tokens", views.TokensView.as_view(), name="tokens"),
     path("venues", views.VenuesView.as_view(), name="venues"),

@@ -18,13 +18,14 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from orders import accounts, intake
-from orders.api import schema
+from orders.api import quote_schema, schema
 from orders.api.authentication import account_of
 from orders.api.batch import batch_as_json, orders_in, submit_batch
 from orders.api.filters import OrderFilter, OrderPages
 from orders.api.parsers import BatchJSONParser
 from orders.api.presentation import order_as_json, order_with_history_as_json, venue_as_json
 from orders.api.problems import DATABASE_AWAY, Problem
+from orders.api.quotes import quote
 from orders.api.submission import submit
 from orders.api.throttling import OrderThrottle, check_rate
 from orders.exchange import exchange
@@ -83,6 +84,16 @@ def streams_at(request: Request) -> str:
     if settings.STREAM_URL:
         return f"{settings.STREAM_URL}{path}"
     return request.build_absolute_uri(path).replace("http", "ws", 1)
+
+
+class QuotesView(APIView):
+    """What a swap would yield now."""
+
+    throttle_classes = [OrderThrottle]
+
+    @extend_schema(**quote_schema.QUOTE)
+    def post(self, request: Request) -> Response:
+        return Response(quote(account_of(request), request.data), status=201)
 
 
 class OrderListView(APIView):

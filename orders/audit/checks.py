@@ -1,6 +1,7 @@
 """What an audit looks for: SQL that answers with offenders, as (check, order id, what is wrong).
 
-The first kind looks at a range of orders, `low < id <= high`; the second at the chain's history in the table `landed`.
+The first kind looks at a range of orders, `low < id <= high`, and is told what one base unit of each token is worth in
+whole tokens; the second at the chain's history in the table `landed`.
 """
 
 from orders.journal_sql import event_hash, proof_hash, wish_hash
@@ -15,6 +16,7 @@ CHECKS = {
     "checkpoints": "every signed checkpoint is whole, and what it says still stands in the log",
     "attempts": "every order's attempts are contiguous, up to the current one",
     "proofs": "no attempt started without proof that the one before is dead or sent nothing, and every proof holds",
+    "quotes": "every order on a quote is what its client was promised, and neither accepts nor received less",
     "overdue": f"no active order is due for more than {OVERDUE_S} s",
     "landed once": "no order has two error-free landed transactions",
     "landed and known": "every landed transaction is an attempt of an order",
@@ -23,6 +25,11 @@ CHECKS = {
 }
 
 _ACTIVE = ", ".join(f"'{status}'" for status in sorted(ACTIVE))
+
+# In the wire's form, which the first event has. A token that isn't listed any more has unknown decimals.
+_MINIMUM = (
+    "trim_scale(o.min_amount_out_base * (%(base_units)s::jsonb ->> o.token_out)::numeric)::text"
+)
 
 OF_EVENTS = f"""
 WITH event AS (
@@ -40,6 +47,13 @@ SELECT found.* FROM event e LEFT JOIN orders_order o ON o.id = e.order_id, LATER
     UNION ALL
     SELECT 'hashes', e.order_id, format('#%%s is not what was written', e.seq)
     WHERE e.hash IS DISTINCT FROM {event_hash(f"coalesce(e.hash_before, {wish_hash('o')})", "e")}
+    UNION ALL
+    SELECT 'quotes', e.order_id, format('was accepted on %%s for at least %%s, but is on %%s for %%s',
+        coalesce('quote ' || (e.details ->> 'quoteId'), 'no quote'), coalesce(e.details ->> 'minAmountOut', 'nothing'),
+        coalesce('quote ' || o.quote_id, 'no quote'), coalesce({_MINIMUM}, o.min_amount_out_base || ' base units'))
+    WHERE e.seq = 1 AND o.id IS NOT NULL AND (
+        o.quote_id::text IS DISTINCT FROM e.details ->> 'quoteId'
+        OR o.quote_id IS NOT NULL AND e.details ->> 'minAmountOut' <> {_MINIMUM})
 ) AS found
 """
 
@@ -49,7 +63,8 @@ LEFT JOIN LATERAL (
     SELECT seq, status, hash FROM orders_orderevent e WHERE e.order_id = o.id ORDER BY seq DESC LIMIT 1
 ) last ON true
 LEFT JOIN LATERAL (
-    SELECT count(*) AS number_of, max(number) AS highest FROM orders_orderattempt a WHERE a.order_id = o.id
+    SELECT count(*) AS number_of, max(number) AS highest, min(min_amount_out_base) AS least
+    FROM orders_orderattempt a WHERE a.order_id = o.id
 ) attempts ON true,
 LATERAL (
     SELECT 'heads', o.id, format('is %%s at #%%s, its last event is %%s at #%%s',
@@ -58,6 +73,10 @@ LATERAL (
     UNION ALL
     SELECT 'attempts', o.id, format('is at attempt %%s of %%s', o.attempt, attempts.number_of)
     WHERE attempts.number_of <> o.attempt OR coalesce(attempts.highest, 0) <> o.attempt
+    UNION ALL
+    SELECT 'quotes', o.id, format('%%s %%s base units, of at least %%s', told.what, told.amount, o.min_amount_out_base)
+    FROM (VALUES ('an attempt accepts', attempts.least), ('received', o.amount_out_base)) AS told(what, amount)
+    WHERE o.quote_id IS NOT NULL AND told.amount < o.min_amount_out_base
     UNION ALL
     SELECT 'overdue', o.id, format('is %%s and was due at %%s', o.status, o.due_at)
     WHERE o.status IN ({_ACTIVE}) AND o.due_at < engine_now() - interval '{OVERDUE_S} s'

@@ -4,6 +4,7 @@ What had landed when the chain was read is committed to in every later snapshot,
 alarm; what was confirmed after the chain was read is asked for by its signature.
 """
 
+import json
 import time
 import uuid
 from collections import defaultdict
@@ -31,6 +32,10 @@ from orders.audit.checks import (
 )
 from orders.exchange import TradingDesk
 from routing.chain import LandedTransaction
+from routing.tokens import TOKENS, from_base
+
+# What one of a token's base units is in whole tokens, for SQL that compares the two: exact, since it is a string.
+BASE_UNITS = json.dumps({token.symbol: from_base(1, token) for token in TOKENS.values()})
 
 ORDERS_AT_ONCE = 20_000
 CONNECTIONS = 2
@@ -172,7 +177,7 @@ def in_snapshot(name: str, bounds: tuple[uuid.UUID, uuid.UUID]) -> list[Any]:
             cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             cursor.execute("SET TRANSACTION SNAPSHOT %s", [name])
             for sql in OF_A_RANGE:
-                cursor.execute(sql, {"low": low, "high": high})
+                cursor.execute(sql, {"low": low, "high": high, "base_units": BASE_UNITS})
                 found += cursor.fetchall()
             cursor.execute("ROLLBACK")
     finally:

@@ -10,6 +10,7 @@ from orders.models import Order
 ORDER = {"tokenIn": "SOL", "tokenOut": "USDC", "amount": "1.5", "orderType": "market"}
 EXECUTE = "/api/orders/execute"
 BATCH = "/api/orders/batch"
+QUOTES = "/api/quotes"
 
 
 class Api:

@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed
 from orders.exchange import TradingDesk
 from orders.lifecycle import Status
 from orders.models import Account, Order
-from tests.factories import move, place
+from tests.factories import let_quotes_expire, move, place, quoted
 from tests.stream.client import ORDER, execute, later
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -155,6 +155,49 @@ async def test_a_bad_order_is_explained_and_nothing_is_stored(
         messages, close_code = await client.read_to_the_end()
 
     assert [(m["type"], m["code"]) for m in messages] == [("problem", code)]
+    assert close_code == 4400
+    assert await later(Order.objects.count) == 0
+
+
+async def test_a_socket_takes_an_order_on_a_quote_and_streams_what_was_promised(
+    open_socket: Any, account: Account, desk: TradingDesk
+) -> None:
+    quote = await later(lambda: quoted(account, desk))
+
+    async with open_socket("/api/orders/execute") as client:
+        await client.connection.send(json.dumps(ORDER | {"quoteId": str(quote.id)}))
+        first = await client.read()
+        order = await later(lambda: Order.objects.get(id=first["orderId"]))
+        await execute(order, desk)
+        rest, code = await client.read_to_the_end()
+
+    assert (first["quoteId"], first["minAmountOut"]) == (
+        str(quote.id),
+        quote.document["minAmountOut"],
+    )
+    assert rest[-1]["amountOut"] == quote.document["amountOut"]
+    assert code == 1000
+
+
+@pytest.mark.parametrize("expired", [True, False])
+async def test_a_socket_is_told_that_its_quote_is_too_old_or_unknown(
+    open_socket: Any, account: Account, desk: TradingDesk, expired: bool
+) -> None:
+    quote = await later(lambda: quoted(account, desk))
+    if expired:
+        await later(let_quotes_expire)
+    named = str(quote.id) if expired else "019aa3f1-2b4c-7d5e-8f60-0123456789ab"
+
+    async with open_socket("/api/orders/execute") as client:
+        await client.connection.send(json.dumps(ORDER | {"quoteId": named}))
+        messages, close_code = await client.read_to_the_end()
+
+    (told,) = messages
+    assert (told["type"], told["code"], told["errors"][0]["code"]) == (
+        ("problem", "QUOTE_EXPIRED", "QUOTE_EXPIRED")
+        if expired
+        else ("problem", "VALIDATION_FAILED", "QUOTE_NOT_FOUND")
+    )
     assert close_code == 4400
     assert await later(Order.objects.count) == 0
 
