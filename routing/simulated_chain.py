@@ -6,9 +6,7 @@ the slots before left them, so no swap waits for another. What is due lands when
 depends neither on who asks nor on when.
 """
 
-import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -29,20 +27,16 @@ from routing.errors import FateUnknown, Rejected, RoutingError, Unavailable
 from routing.market import Market
 from routing.pool import Pool
 from routing.registry import open_venues
-from routing.rounding import PPM
 from routing.route_program import RouteTerms
 from routing.simulated_clock import ChainClock
 from routing.simulated_ledger import Effect, Entry, Ledger, Outcome
+from routing.simulated_slots import Slots
 from routing.simulation import SimulatedFeed, SimulationConfig
 from routing.transaction import ParsedTransaction, parse
 from routing.venue import Program, Reading
 
 # How far back a node's status cache reaches, as in Solana's MAX_RECENT_BLOCKHASHES.
 STATUS_CACHE_SLOTS: Final = 150
-
-# Of slots: what swaps moved fades while arbitrage brings the pool back, by a quarter a slot.
-_FADING_PPM: Final = tuple(PPM * 3**age // 4**age for age in range(1, 25))
-_SLOTS_KEPT: Final = 16
 
 
 class SimulatedChain:
@@ -73,12 +67,7 @@ class SimulatedChain:
         self.config = config
         self._ledger = Ledger(conninfo, pool_size=pool_size, timeout_s=timeout_s)
         self._clock = ChainClock(config, self._ledger, clock)
-        # Up to which slot this process knows all to be closed, and what it then learned.
-        self._closed_slot = -1
-        self._first_available_slot = 0
-        # What each pool got of its token X, as the latest slots find it: by slot, then by pool.
-        self._displaced: dict[int, Mapping[str, int]] = {}
-        self._displacing = threading.RLock()
+        self._slots = Slots(self._ledger, self._execute_at)
 
     # What an RPC node answers
 
@@ -174,7 +163,7 @@ class SimulatedChain:
             finalized_slot=finalized_slot,
             finalized_block_height=finalized_slot,
             genesis_hash=genesis.genesis_hash,
-            first_available_slot=self._first_available_slot,
+            first_available_slot=self._slots.first_available_slot,
         )
 
     def transactions(
@@ -225,12 +214,12 @@ class SimulatedChain:
     def reading(self) -> Reading:
         """The pools' displacement as this slot finds it. Needs a query or two, the first time in a slot."""
         slot = self._clock.slot()
-        return Reading(slot, self._displaced_at(slot))
+        return Reading(slot, self._slots.displaced_x_base(slot))
 
     def remembered_reading(self) -> Reading | None:
         """The same if no query is needed."""
         slot = self._clock.slot() if self._clock.is_known() else None
-        displaced = self._displaced.get(slot) if slot is not None else None
+        displaced = None if slot is None else self._slots.remembered_x_base(slot)
         return None if slot is None or displaced is None else Reading(slot, displaced)
 
     def purge(self, before_slot: int) -> int:
@@ -258,7 +247,7 @@ class SimulatedChain:
             can_land = self._clock.can_land(read.parsed.blockhash, slot=slot)
             if not can_land:
                 return _ended("BLOCKHASH_NOT_FOUND")
-            code = self._swap(read.terms, slot, self._displaced_at(slot)).error
+            code = self._swap(read.terms, slot, self._slots.displaced_x_base(slot)).error
         except Rejected as error:
             return error
         return _ended(code) if code else None
@@ -272,7 +261,11 @@ class SimulatedChain:
         parsed, terms = read.parsed, read.terms
         slot, at_once = self._landing_slot(parsed)
         # In flight, a transaction is kept as it came; its effect is known when it lands.
-        effect = self._execute(read, slot, self._displaced_at(slot)) if at_once else Effect(None)
+        effect = (
+            self._execute(read, slot, self._slots.displaced_x_base(slot))
+            if at_once
+            else Effect(None)
+        )
         if effect is None:
             return None
         return Entry(
@@ -304,10 +297,11 @@ class SimulatedChain:
     def _land(self, slot: int) -> None:
         """Land what is due up to and including `slot`."""
         self._close(slot)
-        self._ledger.land(slot, execute_at=self._execute_at)
+        self._slots.land(slot)
 
     def _execute_at(self, slot: int) -> Callable[[bytes], Effect | None]:
-        displaced = self._displaced_at(slot)  # before the landing has a lock and a connection
+        # Asked before the landing has a lock and a connection.
+        displaced = self._slots.displaced_x_base(slot)
         return lambda raw: self._execute(self._read(raw), slot, displaced)
 
     def _execute(self, read: "_Read", slot: int, displaced: Mapping[str, int]) -> Effect | None:
@@ -331,23 +325,6 @@ class SimulatedChain:
             return Effect("SLIPPAGE_EXCEEDED")
         return Effect(None, paid.amount_out_base, paid.moved_x_base)
 
-    def _displaced_at(self, slot: int) -> Mapping[str, int]:
-        """What recent swaps left in each pool of its token X, as the transactions of `slot` find it.
-
-        A function of what landed in the slots before, which are closed first: whoever asks gets the same, whenever.
-        """
-        found = self._displaced.get(slot)
-        if found is not None:
-            return found
-        with self._displacing:  # of a crowd in a new slot one asks
-            if slot not in self._displaced:
-                self._close_until(slot - 1)
-                moves = self._ledger.moved_x_base(slot - len(_FADING_PPM), slot - 1)
-                self._displaced[slot] = _faded(moves, slot)
-                for old in sorted(self._displaced)[:-_SLOTS_KEPT]:
-                    del self._displaced[old]
-            return self._displaced[slot]
-
     def _close(self, slot: int) -> None:
         """End the slots that whoever reads at `slot` may call over.
 
@@ -355,12 +332,7 @@ class SimulatedChain:
         choosing a slot and writing into it, and could then land a transaction that was proven dead meanwhile, and
         whose successor landed too.
         """
-        self._close_until(slot - min(1, self.config.finality_slots))
-
-    def _close_until(self, slot: int) -> None:
-        if slot > self._closed_slot:
-            self._first_available_slot = self._ledger.close_until(slot, execute_at=self._execute_at)
-            self._closed_slot = slot
+        self._slots.close_until(slot - min(1, self.config.finality_slots))
 
     def _status(
         self, outcome: Outcome | None, *, slot: int, oldest_slot: int
@@ -397,15 +369,6 @@ class SimulatedChain:
 
 def _ended(code: str) -> Unavailable:
     return Unavailable(code, f"the simulation ended with {code}")
-
-
-def _faded(moves: Mapping[int, Mapping[str, int]], slot: int) -> Mapping[str, int]:
-    """The sum over the slots before `slot`, each less by its age."""
-    sums: defaultdict[str, int] = defaultdict(int)
-    for moved_at, moved in moves.items():
-        for pool, x_base in moved.items():
-            sums[pool] += x_base * _FADING_PPM[slot - moved_at - 1]
-    return {pool: sum_ppm // PPM for pool, sum_ppm in sums.items()}
 
 
 @dataclass(frozen=True, slots=True)
