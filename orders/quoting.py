@@ -65,7 +65,7 @@ def legs_as_json(route: Route) -> list[dict[str, Any]]:
 
 
 def choice_in_words(decision: Decision) -> str:
-    """What the chosen route offers, and how far behind the best way of each other venue is, or why it has none."""
+    """What the chosen route offers, and how far behind the best way through each other venue is, or why it has none."""
     swap = decision.swap
     offer = f"{from_base(decision.route.amount_out_base, swap.token_out)} {swap.token_out.symbol}"
     best: dict[str, Candidate] = {}
@@ -73,12 +73,17 @@ def choice_in_words(decision: Decision) -> str:
         known = best.get(candidate.venue)
         if known is None or (candidate.route and candidate.net_out_base > known.net_out_base):
             best[candidate.venue] = candidate
-    losers = [
-        f"{label_of(each.venue)}: {each.lost_because}."
-        for each in best.values()
-        if each.lost_because
-    ]
-    return " ".join([f"{label_of(decision.route.venue)} for {offer}.", *losers])
+    losers = [f"{_way(each)}: {each.lost_because}." for each in best.values() if each.lost_because]
+    (winner,) = [each for each in decision.candidates if each.lost_because is None]
+    return " ".join([f"{_way(winner)} for {offer}.", *losers])
+
+
+def _way(candidate: Candidate) -> str:
+    """What people call it: "Raydium", or "Meteora over SOL"."""
+    label, route = label_of(candidate.venue), candidate.route
+    if route is None or route.legs[-1].hop == 0:
+        return label
+    return f"{label} over {route.legs[0].token_out.symbol}"
 
 
 def label_of(venue: str) -> str:

@@ -314,14 +314,15 @@ def test_the_table_fits_its_terminal(width: int) -> None:
     with terminal.following(orders):
         for order in orders:
             order.order_id, order.started_at = "019aa3f1-0000-7000-8000-0123456789ab", 0.001
-            order.hear(StreamEvent.of(event(1, "submitted", selectedDex="raydium")))
+            order.hear(StreamEvent.of(event(1, "submitted", selectedDex="raydium+meteora")))
             price = {"executedPrice": "0.0000232866123", "amountOut": "10073.552243"}
             order.hear(StreamEvent.of(event(2, "confirmed", **price)))
             order.ended_at = 59.9
     assert "…" not in shown.getvalue()
     last = shown.getvalue().rpartition("Order ")[2]
-    for told in ("456789ab", "BONK/USDC", "5,000,000", "● confirmed", "Raydium", "0.0000232866"):
+    for told in ("456789ab", "BONK/USDC", "5,000,000", "● confirmed", "0.0000232866"):
         assert told in last
+    assert ("Raydium+Meteora" if width == 120 else "Ray+Met") in last
     assert ("10,073.5522" in last) is (width == 120)
 
 

@@ -23,7 +23,7 @@ STATUS_STYLES = {
     "failed": ("✗", "bold red"),
     "cancelled": ("–", "bold"),
 }
-WIDE_ENOUGH = 96
+WIDE_ENOUGH = 98
 MOST_TROUBLES = 12
 
 
@@ -40,7 +40,7 @@ def orders_table(orders: Sequence[DemoOrder], *, width: int) -> RenderableType:
     table.add_column("Pair", width=9, no_wrap=True)
     table.add_column("Amount", width=9, no_wrap=True, justify="right")
     table.add_column("Status", width=12, no_wrap=True)
-    table.add_column("Venue", width=7, no_wrap=True)
+    table.add_column("Venue", width=15 if width >= WIDE_ENOUGH else 7, no_wrap=True)
     table.add_column("Price", width=12, no_wrap=True, justify="right")
     if width >= WIDE_ENOUGH:
         table.add_column("Received", width=17, no_wrap=True, justify="right")
@@ -52,7 +52,7 @@ def orders_table(orders: Sequence[DemoOrder], *, width: int) -> RenderableType:
             order.swap.pair,
             f"{Decimal(order.swap.amount):,f}",
             _status(order.status or ("submitting" if order.started_at else "")),
-            order.latest("venue").capitalize(),
+            _venue(order.latest("venue"), width=width),
             shorten(order.latest("executed_price")),
             *received,
             Text(f"{order.elapsed_s:.1f} s", style="" if order.has_ended else "dim"),
@@ -82,6 +82,14 @@ def summary(orders: Sequence[DemoOrder], *, timeout_s: float) -> RenderableType:
     if len(troubles) > MOST_TROUBLES:
         lines.append(Text(f"and {len(troubles) - MOST_TROUBLES} more", style="red"))
     return Group(*lines)
+
+
+def _venue(venue: str, *, width: int) -> str:
+    """For a route through two "Meteora+Raydium", or "Met+Ray" where there is little room."""
+    names = [name.capitalize() for name in venue.split("+")]
+    if len(names) > 1 and width < WIDE_ENOUGH:
+        names = [name[:3] for name in names]
+    return "+".join(names)
 
 
 def shorten(amount: str) -> str:
