@@ -11,7 +11,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 RUN := $(VENV)/.installed-run
 DEV := $(VENV)/.installed-dev
 
-.PHONY: help up demo test chaos check bench simulate lock clean
+.PHONY: help up demo test chaos check bench simulate pictures lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,10 @@ bench: $(DEV) ## measure throughput and latency
 
 simulate: $(DEV) ## run 10,000 seeds of the deterministic simulation
 	@exec $(IN_VENV)/python -m tests.simulation $(ARGS)
+
+pictures: $(DEV) ## draw the simulated market for docs/market.md
+	@$(IN_VENV)/python manage.py market --seed 1 --from 0 --slots 216000 --plot docs/market-day.png
+	@$(IN_VENV)/python manage.py market --seed 1 --sizes --plot docs/market-sizes.png
 
 lock: $(DEV) ## pin every package anew, from pyproject.toml
 	$(call compile,requirements.txt,)

@@ -10,6 +10,7 @@ import pytest
 from django.conf import LazySettings
 from django.core.management import CommandError, call_command
 
+from config.stack.engine_processes import PROJECT
 from routing.market import Market
 from routing.tokens import SOL, TOKENS, USDC
 from tests.routing.lab import PROMPT_VENUES, pools_of
@@ -96,6 +97,7 @@ def test_either_token_may_come_first() -> None:
         (("--slots", "1000001"), "--slots: 1 to 1,000,000 slots can be shown, not 1,000,001."),
         (("--slots", "many"), "argument --slots: invalid int value: 'many'"),
         (("--from", "-1"), "--from: slots start at 0, so there is no slot -1."),
+        (("--sizes",), "--slots: with --sizes there is one slot only, that of --from."),
         (("--plot", "/nowhere/x.png"), "--plot: /nowhere/x.png can't be written: .*No such file"),
         (("--plot", "x.foo"), "--plot: x.foo can't be written: .*'foo' is not supported"),
     ],
@@ -147,3 +149,32 @@ def test_a_million_slots_are_looked_at_in_two_thousand_places() -> None:
     printed = shown("--slots", "1000000", "--pair", "USDC/SOL")
 
     assert "in 2,000 of 1,000,000 slots." in printed
+
+
+@pytest.mark.parametrize("arguments", [("--sizes",), ("--slots", "40")])
+@pytest.mark.parametrize("name", ["market.png", "market.svg", "market.pdf"])
+def test_the_same_market_is_drawn_to_the_same_bytes(
+    tmp_path: Path, arguments: tuple[str, ...], name: str
+) -> None:
+    drawn = tmp_path / name
+
+    shown(*arguments, "--plot", str(drawn))
+    first = drawn.read_bytes()
+    shown(*arguments, "--plot", str(drawn))
+
+    assert drawn.read_bytes() == first
+    assert b"Date" not in first and b"Software" not in first
+
+
+def test_the_document_shows_what_make_pictures_draws() -> None:
+    document = (PROJECT / "docs/market.md").read_text()
+    makefile = (PROJECT / "Makefile").read_text()
+
+    commands = re.findall(r"manage\.py market .*--plot docs/.*\.png", makefile)
+
+    assert len(commands) == 2
+    for command in commands:
+        picture = PROJECT / command.split()[-1]
+        assert command in document
+        assert f"({picture.name})" in document
+        assert picture.stat().st_size < 150_000
