@@ -13,11 +13,11 @@ from routing.answers import Answer
 from routing.chain import NETWORK_FEE_LAMPORTS, Chain
 from routing.exchange import Exchange, Prices, simulated_exchange
 from routing.route import ReferencePrices
-from routing.router import Terms, pairs_of
+from routing.router import Terms
 from routing.simulation import SimulationConfig
 from routing.tokens import SOL
 from routing.transaction import load_signer
-from routing.venue import Swap, Venue
+from routing.venue import Pair, Venue
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +35,17 @@ class TradingDesk:
     monotonic: Callable[[], float] = time.monotonic  # seconds, to measure waiting by
     health: VenueHealth = field(default_factory=VenueHealth)
 
-    def terms(self, swap: Swap, answers: Sequence[Answer]) -> Terms:
+    def terms(self, pairs: Sequence[Pair], answers: Sequence[Answer]) -> Terms:
         """See `terms_of`."""
-        return terms_of(swap, answers, self.prices)
+        return terms_of(pairs, answers, self.prices)
 
     def __repr__(self) -> str:
         return f"TradingDesk(venues={list(self.venues)}, signer={self.signer.pubkey()})"
 
 
-def terms_of(swap: Swap, answers: Sequence[Answer], prices: Prices) -> Terms:
-    """What a route costs, at the market's prices of the newest slot that a venue answered for."""
-    tokens = {token.symbol: token for pair in pairs_of(swap) for token in pair} | {"SOL": SOL}
+def terms_of(pairs: Sequence[Pair], answers: Sequence[Answer], prices: Prices) -> Terms:
+    """What a route over these pairs costs, at the market's prices of the newest slot that a venue answered for."""
+    tokens = {token.symbol: token for pair in pairs for token in pair} | {"SOL": SOL}
     slot = max((pool.slot for answer in answers for pool in answer.pools[:1]), default=None)
     return Terms(
         prices=ReferencePrices({}) if slot is None else prices(list(tokens.values()), slot),

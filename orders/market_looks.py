@@ -146,7 +146,9 @@ class Window:
     ) -> Size:
         swap = Swap(*pair, to_base(amount, pair[0]))
         try:
-            decision = decide(swap, answers, terms_of(swap, answers, self._market.reference_prices))
+            decision = decide(
+                swap, answers, terms_of(pairs_of(swap), answers, self._market.reference_prices)
+            )
         except Undecided as undecided:
             return Size(amount, dollars, refusal=undecided.error.code)
         return Size(amount, dollars, decision)

@@ -49,7 +49,7 @@ def preview(
     """
     answers = _answers(swap, venues, set_aside)
     try:
-        decision = decide(swap, answers, terms_of(swap, answers, prices))
+        decision = decide(swap, answers, terms_of(pairs_of(swap), answers, prices))
     except Undecided as undecided:
         raise undecided.error from undecided
     minimum_base = min_amount_out(decision.route.amount_out_base, slippage_bps)

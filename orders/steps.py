@@ -34,7 +34,7 @@ from routing import route_program
 from routing.answers import Answer
 from routing.chain import Blockhash
 from routing.errors import RoutingError, Unavailable
-from routing.router import Undecided, decide, min_amount_out, pairs_of
+from routing.router import Terms, Undecided, decide, min_amount_out, pairs_of
 from routing.set_aside import collect_around
 from routing.transaction import SignedTransaction, build_swap
 from routing.venue import Swap
@@ -86,19 +86,21 @@ def _choose_routes(
         )
     desk.health.heard(chain.from_iterable(answers.values()))
     receipts.keep(chain.from_iterable(answers.values()))
+    terms = {pairs: desk.terms(pairs, found) for pairs, found in answers.items()}
     chosen, weighed = [], []
     for order, swap in swaps.items():
-        choice = _choice(order, swap, answers[pairs_of(swap)], desk)
-        venues = [answer.venue for answer in answers[pairs_of(swap)] if answer.pools]
+        pairs = pairs_of(swap)
+        choice = _choice(order, swap, answers[pairs], terms[pairs])
+        venues = [answer.venue for answer in answers[pairs] if answer.pools]
         weighed.append((venues, choice.selected_dex.split("+") if choice.selected_dex else []))
         chosen.append(choice)
     desk.health.weighed(weighed)
     return planned + chosen
 
 
-def _choice(order: Order, swap: Swap, answers: tuple[Answer, ...], desk: TradingDesk) -> Transition:
+def _choice(order: Order, swap: Swap, answers: tuple[Answer, ...], terms: Terms) -> Transition:
     try:
-        decision = decide(swap, answers, desk.terms(swap, answers))
+        decision = decide(swap, answers, terms)
     except Undecided as undecided:
         quotes = quotes_as_json(undecided.candidates, swap)
         return give_up(order, undecided.error, quotes=quotes)

@@ -7,6 +7,7 @@ process, years later.
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 from routing.answers import Answer
@@ -99,11 +100,14 @@ class Decision:
 
 def pairs_of(swap: Swap) -> tuple[Pair, ...]:
     """The pairs whose pools may serve a swap: its own, then each hub's with either token."""
-    token_in, token_out = swap.token_in, swap.token_out
-    pairs = [(token_in, token_out)]
-    for hub in _hubs(swap):
-        pairs += [(token_in, hub), (hub, token_out)]
-    return tuple(pairs)
+    return _pairs_between(swap.token_in, swap.token_out)
+
+
+@lru_cache(maxsize=1_024)
+def _pairs_between(token_in: Token, token_out: Token) -> tuple[Pair, ...]:
+    hubs = [hub for hub in HUBS if hub not in (token_in, token_out)]
+    over_hubs = [pair for hub in hubs for pair in ((token_in, hub), (hub, token_out))]
+    return ((token_in, token_out), *over_hubs)
 
 
 def decide(swap: Swap, answers: Sequence[Answer], terms: Terms) -> Decision:

@@ -315,4 +315,4 @@ def best_offer(desk: TradingDesk, order: Order) -> int:
     swap = execution.swap_of(order)
     found = asyncio.run(collect(desk.venues.values(), [pairs_of(swap)], deadline_s=5))
     (answers,) = found.values()
-    return decide(swap, answers, desk.terms(swap, answers)).route.amount_out_base
+    return decide(swap, answers, desk.terms(pairs_of(swap), answers)).route.amount_out_base

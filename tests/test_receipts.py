@@ -241,7 +241,7 @@ def test_a_swap_moves_its_pools_for_the_next_and_they_recover(
     def offer() -> int:
         found = asyncio.run(collect(desk.venues.values(), [pairs_of(swap)], deadline_s=5))
         (answers,) = found.values()
-        terms = desk.terms(swap, answers)
+        terms = desk.terms(pairs_of(swap), answers)
         plain = [
             c.route.amount_out_base for c in decide(swap, answers, terms).candidates if c.route
         ]
