@@ -4,7 +4,6 @@ The instruction is `swap_base_input` of raydium-io/raydium-cp-swap: the Anchor d
 `amount_in` and `minimum_amount_out` as little-endian u64, on the accounts of `Swap`.
 """
 
-import struct
 from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any, Final
@@ -13,13 +12,19 @@ from solders.instruction import AccountMeta, Instruction
 from solders.pubkey import Pubkey
 
 from routing.cpmm import FEE_TIERS_PPM, CpmmPool
-from routing.errors import Rejected
 from routing.market import Market
 from routing.pool import Pool
-from routing.simulated_pools import CpmmListing, SimulatedPools
-from routing.spl import TOKEN_PROGRAM_ID, derived_address, readonly, token_account, writable
-from routing.tokens import TOKENS_BY_MINT
-from routing.venue import AccountFeed, Pair, Swap, SwapTerms
+from routing.simulated_cpmm import CpmmListing
+from routing.simulated_pools import SimulatedPools
+from routing.spl import (
+    TOKEN_PROGRAM_ID,
+    derived_address,
+    mint_of,
+    readonly,
+    token_account,
+    writable,
+)
+from routing.venue import AccountFeed, Pair, SwapTerms
 
 PROGRAM_ID: Final = Pubkey.from_string("CPMMoo8L3F4NbTegBCKVNunggL7H1ZpdTHKxQB5qKP1C")
 # Of each pair: a deep pool of the lowest fee tier, and a shallow one of the next.
@@ -29,9 +34,6 @@ LISTINGS: Final = (
 )
 
 _DISCRIMINATOR: Final = sha256(b"global:swap_base_input").digest()[:8]
-_ARGUMENTS: Final = struct.Struct("<8sQQ")
-_ACCOUNTS: Final = 13
-_POOL, _MINT_IN, _MINT_OUT = 3, 10, 11
 
 
 class Raydium:
@@ -42,42 +44,29 @@ class Raydium:
     program_id: Final = PROGRAM_ID
 
     def __init__(self, market: Market, feed: AccountFeed, *, slot_ms: int) -> None:
-        self._feed = feed
-        self._pools = SimulatedPools(
-            venue=self.name,
-            program_id=PROGRAM_ID,
-            market=market,
-            listings=LISTINGS,
-            slot_ms=slot_ms,
-        )
+        self._pools = SimulatedPools(self, LISTINGS, market=market, feed=feed, slot_ms=slot_ms)
 
     async def pools(self, pairs: Sequence[Pair]) -> tuple[Pool, ...]:
         """See `Venue.pools`."""
-        return self._pools.states(pairs, await self._feed.read(venue=self.name, pairs=pairs))
+        return await self._pools.now(pairs)
 
     def restore(self, stored: dict[str, Any]) -> Pool:
         """See `Venue.restore`."""
         return CpmmPool.from_json(stored)
 
-    def state(self, address: str, *, slot: int, moved_x_base: int) -> Pool:
-        """See `Program.state`."""
-        return self._pools.state(address, slot=slot, moved_x_base=moved_x_base)
-
     def instruction(self, terms: SwapTerms, *, owner: Pubkey) -> Instruction:
         """See `Venue.instruction`."""
-        listed = self._pools.checked(terms)
+        swap, listing = terms.swap, self._pools.checked(terms).listing
+        assert isinstance(listing, CpmmListing)  # there are no others
         address = Pubkey.from_string(terms.pool)
-        mint_in = Pubkey.from_string(terms.swap.token_in.mint)
-        mint_out = Pubkey.from_string(terms.swap.token_out.mint)
-        assert isinstance(listed.listing, CpmmListing)  # there are no others
-        config = listed.listing.config_index.to_bytes(2, "big")
+        mint_in, mint_out = mint_of(swap.token_in), mint_of(swap.token_out)
         accounts = [
             AccountMeta(owner, is_signer=True, is_writable=True),
             readonly(derived_address(PROGRAM_ID, b"vault_and_lp_mint_auth_seed")),
-            readonly(derived_address(PROGRAM_ID, b"amm_config", config)),
+            readonly(listing.config(PROGRAM_ID)),
             writable(address),
-            writable(token_account(owner, mint_in)),
-            writable(token_account(owner, mint_out)),
+            writable(token_account(owner, swap.token_in)),
+            writable(token_account(owner, swap.token_out)),
             writable(derived_address(PROGRAM_ID, b"pool_vault", bytes(address), bytes(mint_in))),
             writable(derived_address(PROGRAM_ID, b"pool_vault", bytes(address), bytes(mint_out))),
             readonly(TOKEN_PROGRAM_ID),
@@ -86,32 +75,12 @@ class Raydium:
             readonly(mint_out),
             writable(derived_address(PROGRAM_ID, b"observation", bytes(address))),
         ]
-        arguments = _ARGUMENTS.pack(
-            _DISCRIMINATOR, terms.swap.amount_in_base, terms.min_amount_out_base
-        )
-        return Instruction(PROGRAM_ID, arguments, accounts)
+        return Instruction(PROGRAM_ID, _DISCRIMINATOR + terms.amounts(), accounts)
 
     def decode(self, instruction: Instruction) -> SwapTerms:
         """See `Program.decode`."""
-        try:
-            discriminator, amount_in_base, minimum_base = _ARGUMENTS.unpack(instruction.data)
-        except struct.error:
-            raise _malformed() from None
-        accounts = instruction.accounts
-        if discriminator != _DISCRIMINATOR or len(accounts) != _ACCOUNTS:
-            raise _malformed()
-        token_in = TOKENS_BY_MINT.get(str(accounts[_MINT_IN].pubkey))
-        token_out = TOKENS_BY_MINT.get(str(accounts[_MINT_OUT].pubkey))
-        if token_in is None or token_out is None:
-            raise _malformed()
-        terms = SwapTerms(
-            str(accounts[_POOL].pubkey), Swap(token_in, token_out, amount_in_base), minimum_base
-        )
-        self._pools.checked(terms)
-        return terms
+        return self._pools.read_back(instruction)
 
-
-def _malformed() -> Rejected:
-    return Rejected(
-        "MALFORMED_INSTRUCTION", "this is not a swap_base_input of Raydium's CPMM program"
-    )
+    def state(self, address: str, *, slot: int, moved_x_base: int) -> Pool:
+        """See `Program.state`."""
+        return self._pools.state(address, slot=slot, moved_x_base=moved_x_base)

@@ -1,4 +1,4 @@
-"""The venues that exist. A new one is a file like `raydium.py`, and one line here."""
+"""The venues that exist. A new one is a file like `raydium.py`, and one line here: see `docs/add-a-venue.md`."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

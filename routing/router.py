@@ -25,6 +25,9 @@ HUBS: Final = (SOL, USDC)
 MAX_LEGS: Final = 3
 """What fits a transaction without address tables: 1,232 bytes, of which each leg's accounts take some 200."""
 
+MAX_VENUES_OVER_A_HUB: Final = 2
+"""In as many legs as that: beside three mints there is no room for the accounts of three programs."""
+
 
 @dataclass(frozen=True, slots=True)
 class Terms:
@@ -223,7 +226,7 @@ def _may_gain(plain: Sequence[Candidate], costs: "_Costs") -> bool:
 def _over_hubs(
     swap: Swap, pools: Mapping[frozenset[str], Sequence[Pool]], terms: Terms, costs: "_Costs"
 ) -> Iterator[Candidate]:
-    """In two hops, one pool each, and divided if that pays more."""
+    """In two hops, one pool each, and divided if that pays more and fits."""
     for hub in _hubs(swap):
         hops = [(swap.token_in, hub), (hub, swap.token_out)]
         choice = [pools.get(_key(*hop), ()) for hop in hops]
@@ -236,7 +239,10 @@ def _over_hubs(
             continue
         yield costs.weigh(plain)
         legs = _along(hops, swap.amount_in_base, choice, terms)
-        if len(legs) > len(plain):
+        if (
+            len(legs) > len(plain)
+            and len({leg.pool.venue for leg in legs}) <= MAX_VENUES_OVER_A_HUB
+        ):
             yield costs.weigh(legs)
 
 

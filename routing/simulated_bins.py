@@ -8,11 +8,15 @@ comes from, a swap, or what a swap pays.
 from dataclasses import asdict, dataclass
 from typing import Final
 
+from solders.pubkey import Pubkey
+
 from routing.dlmm import DlmmPool, bin_of_price, price_q64
 from routing.dlmm_presets import PRESETS, Preset
 from routing.market import Market, depth_base
 from routing.pool import PRICE_ONE
 from routing.rounding import BPS, PPM
+from routing.simulated_pools import Listed
+from routing.spl import derived_address
 from routing.tokens import Token
 
 BINS: Final = 70
@@ -27,6 +31,37 @@ _BINS_A_DRAW: Final = 64
 _EMPTY_BELOW: Final = 4
 # A swap of others comes in every such time, early or late in it: more often than any filter period is long.
 _SWAP_EVERY_S: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class DlmmListing:
+    """A DLMM pool of every pair, of a bin step that `PRESETS` has; see `Listing`.
+
+    `share_pct` is its part of the pair's depth, of each token.
+    """
+
+    bin_step: int
+    share_pct: int
+
+    def address(self, program_id: Pubkey, mint_x: Pubkey, mint_y: Pubkey) -> Pubkey:
+        """See `Listing.address`. Seeds as in MeteoraAg/dlmm-sdk (`commons/src/pda.rs`)."""
+        step, factor = self.bin_step, PRESETS[self.bin_step].base_factor
+        seeds = (bytes(mint_x), bytes(mint_y), *(n.to_bytes(2, "little") for n in (step, factor)))
+        return derived_address(program_id, *seeds)
+
+    def state(self, pool: Listed, market: Market, *, slot: int, slot_ms: int) -> DlmmPool:
+        """See `Listing.state`."""
+        bins = SimulatedBins(
+            market=market,
+            venue=pool.venue,
+            address=pool.address,
+            token_x=pool.token_x,
+            token_y=pool.token_y,
+            bin_step=self.bin_step,
+            share_pct=self.share_pct,
+            slot_ms=slot_ms,
+        )
+        return bins.at(slot)
 
 
 @dataclass(frozen=True, slots=True)

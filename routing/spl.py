@@ -6,6 +6,8 @@ from typing import Final
 from solders.instruction import AccountMeta
 from solders.pubkey import Pubkey
 
+from routing.tokens import Token
+
 TOKEN_PROGRAM_ID: Final = Pubkey.from_string("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA")
 MEMO_PROGRAM_ID: Final = Pubkey.from_string("MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr")
 ASSOCIATED_TOKEN_PROGRAM_ID: Final = Pubkey.from_string(
@@ -20,10 +22,15 @@ def derived_address(program_id: Pubkey, *seeds: bytes) -> Pubkey:
     return address
 
 
-def token_account(owner: Pubkey, mint: Pubkey) -> Pubkey:
-    """The owner's associated token account for a mint."""
+def mint_of(token: Token) -> Pubkey:
+    """The token's mint."""
+    return Pubkey.from_string(token.mint)
+
+
+def token_account(owner: Pubkey, token: Token) -> Pubkey:
+    """The owner's associated token account for a token."""
     return derived_address(
-        ASSOCIATED_TOKEN_PROGRAM_ID, bytes(owner), bytes(TOKEN_PROGRAM_ID), bytes(mint)
+        ASSOCIATED_TOKEN_PROGRAM_ID, bytes(owner), bytes(TOKEN_PROGRAM_ID), bytes(mint_of(token))
     )
 
 

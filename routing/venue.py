@@ -3,6 +3,7 @@
 Owns the words shared by venues, router and chain. It has no opinion on how a venue prices a swap.
 """
 
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -33,6 +34,10 @@ class SwapTerms:
     pool: str
     swap: Swap
     min_amount_out_base: int
+
+    def amounts(self) -> bytes:
+        """Amount in and least amount out as little-endian u64, as the data of many programs' swaps end."""
+        return struct.pack("<QQ", self.swap.amount_in_base, self.min_amount_out_base)
 
 
 class Venue(Protocol):
@@ -71,7 +76,7 @@ class Program(Venue, Protocol):
     """The on-chain side of a venue, which only the simulated chain calls when a swap lands."""
 
     def decode(self, instruction: Instruction) -> SwapTerms:
-        """Read back what `instruction` wrote. Raises `Rejected` (`MALFORMED_INSTRUCTION`)."""
+        """The terms for which `instruction` writes this. Raises `Rejected` (`MALFORMED_INSTRUCTION`) if none."""
 
     def state(self, address: str, *, slot: int, moved_x_base: int) -> Pool:
         """A pool at `slot`, when recent swaps left `moved_x_base` of its token X in it (or took it, below 0)."""

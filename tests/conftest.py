@@ -12,6 +12,9 @@ from solders.keypair import Keypair
 from orders import accounts, inflight, receipts, turns
 from orders.exchange import TradingDesk
 from orders.models import Account
+from routing import registry
+from routing.meteora import Meteora
+from routing.raydium import Raydium
 from routing.simulated_schema import create_database_if_missing, install
 from tests.routing.lab import ChainLab, ManualClock, empty
 
@@ -63,6 +66,12 @@ def open_desk(lab: ChainLab) -> Callable[..., TradingDesk]:
 @pytest.fixture
 def desk(open_desk: Callable[..., TradingDesk]) -> TradingDesk:
     return open_desk()
+
+
+@pytest.fixture(autouse=True)
+def two_venues(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What tests expect of an order is what these two make of it. Any other is held to the contract of venues."""
+    monkeypatch.setattr(registry, "VENUES", (Raydium, Meteora))
 
 
 @pytest.fixture(autouse=True)

@@ -21,7 +21,7 @@ from routing.route import ReferencePrices
 from routing.router import Decision, Terms, decide
 from routing.tokens import SOL, USDC, to_base
 from routing.venue import Pair, Reading, Swap
-from tests.routing.lab import PROMPT_VENUES, pools_of
+from tests.routing.lab import pools_of
 from tests.test_market_command import shown
 
 
@@ -159,7 +159,7 @@ def test_a_picture_of_sizes_shows_each_pool_the_best_and_the_chosen_route(tmp_pa
     printed = shown("--sizes", "--seed", "1", "--plot", str(drawn))
 
     picture = drawn.read_text()
-    pools = [pool for venue in PROMPT_VENUES for pool in pools_of(venue, SOL, USDC)]
+    pools = [pool for venue in ("raydium", "meteora") for pool in pools_of(venue, SOL, USDC)]
     labels = [f"{pool.venue.capitalize()} {pool.address[:4]}" for pool in pools]
     told = ("Best single", "Chosen route", "SOL/USDC, seed 1, slot 1,000", "Improvement, bps")
     for label in (*labels, *told, "Size of the order, dollars"):

@@ -35,6 +35,6 @@ def test_a_quote_can_be_ordered_where_it_was_made(web: WebServer, api_key: str) 
     quote = post(QUOTES, {name: ORDER[name] for name in ("tokenIn", "tokenOut", "amount")})
     order = post(EXECUTE, ORDER | {"quoteId": quote["quoteId"]})
 
-    assert {each["venue"] for each in quote["quotes"]} == {"raydium", "meteora"}
+    assert {each["venue"] for each in quote["quotes"]} >= {"raydium", "meteora"}
     assert Decimal(quote["amountOut"]) > Decimal(quote["minAmountOut"]) > 0
     assert (order["quoteId"], order["minAmountOut"]) == (quote["quoteId"], quote["minAmountOut"])

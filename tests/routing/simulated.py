@@ -2,11 +2,13 @@
 
 import random
 from itertools import combinations
+from types import SimpleNamespace
 
 from routing import meteora, raydium
 from routing.market import Market
 from routing.simulated_pools import Listed, Listing, SimulatedPools
 from routing.tokens import SOL, TOKENS, USDC
+from tests.routing.lab import PromptFeed
 
 SLOT_MS = 400
 MARKET = Market(seed=1)
@@ -16,13 +18,8 @@ PROGRAMS = {"product": raydium.PROGRAM_ID, "binned": meteora.PROGRAM_ID}
 
 
 def venue_of(name: str, market: Market) -> SimulatedPools:
-    return SimulatedPools(
-        venue=name,
-        program_id=PROGRAMS[name],
-        market=market,
-        listings=LISTINGS[name],
-        slot_ms=SLOT_MS,
-    )
+    venue = SimpleNamespace(name=name, program_id=PROGRAMS[name])
+    return SimulatedPools(venue, LISTINGS[name], market=market, feed=PromptFeed(), slot_ms=SLOT_MS)
 
 
 VENUES = {name: venue_of(name, MARKET) for name in LISTINGS}

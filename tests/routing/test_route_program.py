@@ -1,5 +1,6 @@
 """One instruction for several legs: all or none, one minimum, and later hops get what earlier ones paid."""
 
+import asyncio
 from collections.abc import Sequence
 from itertools import combinations
 
@@ -10,21 +11,25 @@ from solders.pubkey import Pubkey
 
 from routing import route_program
 from routing.errors import Rejected
+from routing.market import Market
 from routing.pool import Pool
 from routing.route_program import LegTerms, RouteTerms, divide
-from routing.router import MAX_LEGS
+from routing.router import MAX_LEGS, MAX_VENUES_OVER_A_HUB
 from routing.tokens import SOL, TOKENS, USDC, Token
 from routing.transaction import MAX_TRANSACTION_BYTES, build_swap
 from routing.venue import Swap, SwapTerms
-from tests.routing.lab import PROMPT_VENUES, pools_of
+from tests.routing.example_venue import Orca
+from tests.routing.lab import PROMPT_VENUES, PromptFeed
 
 OWNER = Keypair.from_seed(bytes(32))
 JUP, BONK = TOKENS["JUP"], TOKENS["BONK"]
-PROGRAMS = {venue.program_id: venue for venue in PROMPT_VENUES.values()}
+# One more than the engine has: the how-to's.
+VENUES = {Orca.name: Orca(Market(seed=1), PromptFeed(), slot_ms=400), **PROMPT_VENUES}
+PROGRAMS = {venue.program_id: venue for venue in VENUES.values()}
 
 
 def pools(a: Token, b: Token) -> list[Pool]:
-    return [pool for venue in PROMPT_VENUES for pool in pools_of(venue, a, b)]
+    return [pool for venue in VENUES.values() for pool in asyncio.run(venue.pools([(a, b)]))]
 
 
 def leg(hop: int, pool: Pool, token_in: Token, amount_in_base: int) -> LegTerms:
@@ -36,7 +41,7 @@ def leg(hop: int, pool: Pool, token_in: Token, amount_in_base: int) -> LegTerms:
 def instruction(legs: Sequence[LegTerms], *, amount_in_base: int, minimum: int = 1) -> Instruction:
     return route_program.instruction(
         [
-            (each.hop, PROMPT_VENUES[each.venue].instruction(each.terms, owner=OWNER.pubkey()))
+            (each.hop, VENUES[each.venue].instruction(each.terms, owner=OWNER.pubkey()))
             for each in legs
         ],
         amount_in_base=amount_in_base,
@@ -76,7 +81,7 @@ def test_a_venues_own_instruction_is_a_route_of_one_leg() -> None:
     terms = SwapTerms(pool.address, Swap(SOL, USDC, 10**9), 5)
 
     read = route_program.decode(
-        PROMPT_VENUES[pool.venue].instruction(terms, owner=OWNER.pubkey()), PROGRAMS
+        VENUES[pool.venue].instruction(terms, owner=OWNER.pubkey()), PROGRAMS
     )
 
     assert read == RouteTerms(10**9, 5, (LegTerms(0, pool.venue, terms),))
@@ -121,13 +126,15 @@ def test_a_second_hop_takes_what_the_first_has_really_paid() -> None:
 
 
 def test_a_transaction_has_room_for_the_longest_routes() -> None:
-    """Of any pools: side by side, and two hops with two pools in either."""
+    """Of any pools that the router takes: side by side, and two hops with two pools in either."""
     ways = [
         [leg(0, pool, SOL, 10**9) for pool in some]
         for some in combinations(pools(SOL, USDC), MAX_LEGS)
     ]
     for first in pools(JUP, SOL):
         for second, third in combinations(pools(SOL, BONK), 2):
+            if len({first.venue, second.venue, third.venue}) > MAX_VENUES_OVER_A_HUB:
+                continue
             ways.append(
                 [leg(0, first, JUP, 10**6), leg(1, second, SOL, 10**6), leg(1, third, SOL, 10**6)]
             )

@@ -157,6 +157,22 @@ def test_a_large_order_over_a_hub_is_divided_within_its_hops() -> None:
     assert decision.route.amount_out_base > decision.plain.amount_out_base
 
 
+def test_a_route_over_a_hub_is_not_divided_over_three_venues() -> None:
+    """A transaction has no room for that."""
+
+    def hop(venue: str, address: str, a: Token, b: Token) -> Pool:
+        return CpmmPool(venue, address, a, b, 1, 10**12, 10**12, 0)
+
+    first, second = hop("a", "first", JUP, SOL), hop("b", "second", SOL, BONK)
+    swap = Swap(JUP, BONK, 10**11)
+
+    def legs(venue: str) -> int:
+        third = hop(venue, "third", SOL, BONK)
+        return len(decide(swap, answers(first, second, third), TERMS).route.legs)
+
+    assert [legs("a"), legs("b"), legs("c")] == [3, 3, 2]
+
+
 def test_the_order_of_the_answers_decides_nothing() -> None:
     swap = Swap(SOL, USDC, 30_000 * 10**9)
     pools = [pool for answer in pools_for(swap) for pool in answer.pools]

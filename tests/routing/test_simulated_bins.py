@@ -7,8 +7,8 @@ import pytest
 from routing.dlmm import DlmmPool, price_q64
 from routing.dlmm_presets import PRESETS
 from routing.market import Market, depth_base
-from routing.simulated_bins import BELL_MOVES_EVERY_SLOTS, BINS
-from routing.simulated_pools import DlmmListing, Listed
+from routing.simulated_bins import BELL_MOVES_EVERY_SLOTS, BINS, DlmmListing
+from routing.simulated_pools import Listed
 from routing.tokens import SOL, TOKENS, USDC, Token
 from tests.routing.simulated import PAIRS, SLOT_MS, VENUES, price_of, random_slots, venue_of
 

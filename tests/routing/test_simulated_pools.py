@@ -11,7 +11,7 @@ from routing import meteora, raydium
 from routing.cpmm import CpmmPool
 from routing.errors import Rejected
 from routing.market import depth_base
-from routing.simulated_pools import CpmmListing
+from routing.simulated_cpmm import CpmmListing
 from routing.tokens import SOL, TOKENS, USDC, Token
 from tests.routing.simulated import LISTINGS, MARKET, PAIRS, VENUES, price_of, random_slots
 

@@ -1,11 +1,12 @@
-"""The contract of every venue in the registry: a new one is covered by being registered."""
+"""The contract of every venue in the registry, and of the how-to's: a new one is covered by being registered."""
 
 import asyncio
 import json
 import struct
 from collections.abc import Sequence
-from itertools import combinations
+from itertools import combinations, permutations
 
+import grimp
 import pytest
 from solders.instruction import AccountMeta, Instruction
 from solders.keypair import Keypair
@@ -15,8 +16,10 @@ from routing.errors import Rejected
 from routing.market import Market
 from routing.pool import PRICE_ONE, Pool
 from routing.registry import VENUES, open_venues
+from routing.spl import token_account
 from routing.tokens import SOL, TOKENS, USDC, Token
 from routing.venue import Pair, Program, Reading, Swap, SwapTerms
+from tests.routing.example_venue import Orca
 
 SLOT = 4_242
 MARKET = Market(seed=3)
@@ -39,13 +42,15 @@ class FixedFeed:
 
 
 FEED = FixedFeed()
-VENUES_BY_NAME = open_venues(MARKET, FEED, slot_ms=400)
+REGISTERED = open_venues(MARKET, FEED, slot_ms=400)
+# The how-to's is not registered: nobody can trade there.
+COVERED = {"example": Orca(MARKET, FEED, slot_ms=400), **REGISTERED}
 
 
-@pytest.fixture(params=VENUES_BY_NAME)
+@pytest.fixture(params=COVERED)
 def venue(request: pytest.FixtureRequest) -> Program:
     FEED.displaced = {}
-    return VENUES_BY_NAME[request.param]
+    return COVERED[request.param]
 
 
 def pools(venue: Program, *pairs: Pair) -> tuple[Pool, ...]:
@@ -57,9 +62,17 @@ def ten_dollars(token: Token) -> int:
 
 
 def test_every_venue_is_registered_under_its_own_name_and_program() -> None:
-    assert len(VENUES_BY_NAME) == len(VENUES)
-    assert len({venue.program_id for venue in VENUES_BY_NAME.values()}) == len(VENUES)
-    assert {"raydium", "meteora"} <= set(VENUES_BY_NAME)
+    assert len(REGISTERED) == len(VENUES)
+    assert len({venue.program_id for venue in REGISTERED.values()}) == len(VENUES)
+    assert {"raydium", "meteora"} <= set(REGISTERED)
+
+
+def test_venues_never_import_each_other() -> None:
+    graph = grimp.build_graph("routing", cache_dir=None)
+    modules = [make_venue.__module__ for make_venue in VENUES]
+
+    for venue, other in permutations(modules, 2):
+        assert graph.find_shortest_chain(importer=venue, imported=other) is None
 
 
 @pytest.mark.parametrize(("token_in", "token_out"), DIRECT_PAIRS)
@@ -90,10 +103,9 @@ def test_it_answers_for_many_pairs_at_once_and_for_none_that_it_does_not_list(
     assert many == (*pools(venue, (jup, SOL)), *pools(venue, (SOL, bonk)))
 
 
-def test_several_pools_of_a_pair_differ_in_depth(venue: Program) -> None:
+def test_the_pools_of_a_pair_differ_in_address_and_depth(venue: Program) -> None:
     found = pools(venue, (SOL, USDC))
 
-    assert len(found) > 1
     assert len({pool.address for pool in found}) == len(found)
     assert len({pool.reserve_base(USDC) for pool in found}) == len(found)
 
@@ -147,6 +159,37 @@ def test_a_pools_supply_curve_agrees_with_what_it_pays(venue: Program) -> None:
         assert marginal * PRICE_ONE == pytest.approx(2 * 10**8 * spot * 0.99, rel=0.011)
 
 
+@pytest.mark.parametrize("token_in", [SOL, USDC])
+def test_an_exact_amount_out_costs_the_least_that_buys_it(venue: Program, token_in: Token) -> None:
+    token_out = USDC if token_in == SOL else SOL
+    for pool in pools(venue, (SOL, USDC)):
+        held_base = pool.reserve_base(token_out)
+        for wanted_base in (1, 1_000_003, held_base // 1_000, held_base // 5):
+            fill = pool.exact_out(token_in, wanted_base)
+
+            assert fill.amount_out_base >= wanted_base
+            assert fill == pool.exact_in(token_in, fill.amount_in_base)
+            try:
+                for_less_base = pool.exact_in(token_in, fill.amount_in_base - 1).amount_out_base
+            except Rejected:
+                for_less_base = 0
+            assert for_less_base < wanted_base
+
+
+@pytest.mark.parametrize(
+    ("amount_out_base", "code"),
+    [(0, "AMOUNT_TOO_SMALL"), (2**63, "INSUFFICIENT_LIQUIDITY"), (2**64, "AMOUNT_TOO_LARGE")],
+)
+def test_a_pool_refuses_to_pay_what_it_can_not(
+    venue: Program, amount_out_base: int, code: str
+) -> None:
+    for pool in pools(venue, (SOL, USDC)):
+        with pytest.raises(Rejected) as refusal:
+            pool.exact_out(USDC, amount_out_base)
+
+        assert refusal.value.code == code
+
+
 @pytest.mark.parametrize(
     ("amount_in_base", "code"),
     [
@@ -178,9 +221,10 @@ def test_an_instruction_reads_back_as_it_was_written(
 
         assert venue.decode(instruction) == terms
         assert instruction.program_id == venue.program_id
-        assert instruction.data[8:] == struct.pack("<QQ", 2**64 - 1, 2**63 + 1)
-        named = {str(account.pubkey) for account in instruction.accounts}
-        assert {pool.address, token_in.mint, token_out.mint} <= named
+        assert struct.pack("<QQ", 2**64 - 1, 2**63 + 1) in bytes(instruction.data)
+        named = {account.pubkey: account for account in instruction.accounts}
+        assert Pubkey.from_string(pool.address) in named
+        assert all(named[token_account(owner, t)].is_writable for t in (token_in, token_out))
         assert [a.pubkey for a in instruction.accounts if a.is_signer] == [owner]
 
 
@@ -214,21 +258,27 @@ def test_it_refuses_instructions_that_are_not_its_own(venue: Program) -> None:
     bad = [
         Instruction(venue.program_id, b"", accounts),
         Instruction(venue.program_id, data + b"\0", accounts),
-        Instruction(venue.program_id, b"\0" * 8 + data[8:], accounts),
+        Instruction(venue.program_id, bytes([data[0] ^ 1]) + data[1:], accounts),
         Instruction(venue.program_id, data, accounts[:-1]),
+        Instruction(venue.program_id, data, [*accounts, strangers[0]]),
         Instruction(venue.program_id, data, strangers[: len(accounts)]),
     ]
 
+    bad += [
+        Instruction(venue.program_id, data, [*accounts[:nth], strangers[0], *accounts[nth + 1 :]])
+        for nth in range(len(accounts))
+    ]
+
     for instruction in bad:
-        with pytest.raises(Rejected):
+        with pytest.raises(Rejected) as refusal:
             venue.decode(instruction)
+
+        assert refusal.value.code == "MALFORMED_INSTRUCTION"
 
 
 def test_venues_have_different_pools() -> None:
     addresses = [
-        pool.address
-        for venue in VENUES_BY_NAME.values()
-        for pool in pools(venue, *DIRECT_PAIRS[::2])
+        pool.address for venue in REGISTERED.values() for pool in pools(venue, *DIRECT_PAIRS[::2])
     ]
 
     assert len(set(addresses)) == len(addresses)
