@@ -5,6 +5,7 @@ import os
 from celery import Celery, signals
 from django.conf import settings
 
+from config import collector
 from config.postgres import patience
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
@@ -30,6 +31,7 @@ def start_pulse(**_: object) -> None:
         observe.execution_halted()
     else:
         pulse.start()
+    collector.spare_what_is_loaded()
 
 
 # While the pool finishes its running tasks, the pulse must begin nothing that would keep the worker longer.

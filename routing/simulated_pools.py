@@ -5,10 +5,10 @@ refuses: to know what a pool holds or pays, how a program writes its instruction
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import combinations, permutations, product
-from typing import Protocol
+from typing import Final, Protocol
 
 from solders.instruction import Instruction
 from solders.pubkey import Pubkey
@@ -36,6 +36,10 @@ class Listing(Protocol):
 
     def state(self, pool: "Listed", market: Market, *, slot: int, slot_ms: int) -> SimulatedPool:
         """The pool at `slot`, as seed and slot alone decide it."""
+
+
+# The two of `SwapTerms.amounts`, at the end of an instruction's data.
+_AMOUNTS_BYTES: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,7 @@ class SimulatedPools:
             self._by_address |= {pool.address: pool for pool in pools}
         # Bounded: a slot's states are asked for while it is new, by many. One with bins takes 6 kB.
         self._cached_state = lru_cache(maxsize=1_024)(self._state)
+        self._cached_said = lru_cache(maxsize=4_096)(self._said)
 
     def for_pair(self, a: Token, b: Token) -> tuple[Listed, ...]:
         """The pair's pools, in the order of the listings, whichever token comes first. Empty if there are none."""
@@ -122,20 +127,32 @@ class SimulatedPools:
 
         Another pool's vault or an account too many is refused. Raises `Rejected` (`MALFORMED_INSTRUCTION`).
         """
-        data, accounts = bytes(instruction.data), instruction.accounts
+        data = bytes(instruction.data)
+        accounts = tuple([account.pubkey for account in instruction.accounts])
+        owners = tuple([account.pubkey for account in instruction.accounts if account.is_signer])
+        said = self._cached_said(data[:-_AMOUNTS_BYTES], accounts, owners)
+        if said is None or len(data) < _AMOUNTS_BYTES:
+            name = self._venue.name
+            raise Rejected("MALFORMED_INSTRUCTION", f"{name} would not write such an instruction")
         amount_in_base = int.from_bytes(data[-16:-8], "little")
         min_amount_out_base = int.from_bytes(data[-8:], "little")
-        addresses = [str(account.pubkey) for account in accounts]
-        pools = [self._by_address[address] for address in addresses if address in self._by_address]
-        owners = [account.pubkey for account in accounts if account.is_signer]
+        return SwapTerms(
+            said.pool, replace(said.swap, amount_in_base=amount_in_base), min_amount_out_base
+        )
+
+    def _said(
+        self, tag: bytes, accounts: tuple[Pubkey, ...], owners: tuple[Pubkey, ...]
+    ) -> SwapTerms | None:
+        """The terms, but for the amounts, for which the venue names these accounts after this tag."""
+        pools = [self._by_address[text] for text in map(str, accounts) if text in self._by_address]
         for pool, owner in product(pools, owners):
             for token_in, token_out in permutations((pool.token_x, pool.token_y)):
-                swap = Swap(token_in, token_out, amount_in_base)
-                terms = SwapTerms(pool.address, swap, min_amount_out_base)
-                if _says(self._venue.instruction(terms, owner=owner)) == _says(instruction):
+                terms = SwapTerms(pool.address, Swap(token_in, token_out, 0), 0)
+                written = self._venue.instruction(terms, owner=owner)
+                named = tuple([account.pubkey for account in written.accounts])
+                if (bytes(written.data), named) == (tag + bytes(_AMOUNTS_BYTES), accounts):
                     return terms
-        name = self._venue.name
-        raise Rejected("MALFORMED_INSTRUCTION", f"{name} would not write such an instruction")
+        return None
 
     def _state(self, address: str, slot: int, moved_x_base: int) -> SimulatedPool:
         if moved_x_base:
@@ -154,8 +171,3 @@ def _listed_pairs() -> Iterator[tuple[Token, Token]]:
 def _listed(venue: Venue, token_x: Token, token_y: Token, listing: Listing) -> Listed:
     address = listing.address(venue.program_id, mint_of(token_x), mint_of(token_y))
     return Listed(venue.name, str(address), token_x, token_y, listing)
-
-
-def _says(instruction: Instruction) -> tuple[bytes, list[Pubkey]]:
-    """All but who signs and what may be written, which a transaction says of an account once for all its uses."""
-    return bytes(instruction.data), [account.pubkey for account in instruction.accounts]
