@@ -156,8 +156,11 @@ def _differing(order: NewOrder, quote: Quote) -> dict[str, str]:
 
 
 def expired(orders: Sequence[Order]) -> set[UUID]:
-    """Those whose quote is too old to choose a venue on it. No query if no order names a quote."""
-    quoted = [order.id for order in orders if order.quote_id]
+    """Those whose quote was too old before a venue was first chosen on it. No query if no order names a quote.
+
+    An order that was begun in time is tried again like any other, and never accepts less than its quote's minimum.
+    """
+    quoted = [order.id for order in orders if order.quote_id and order.attempt <= 1]
     if not quoted:
         return set()
     late = Order.objects.filter(id__in=quoted, quote_expires_at__lte=EngineNow())
@@ -165,7 +168,7 @@ def expired(orders: Sequence[Order]) -> set[UUID]:
 
 
 def too_late(order: Order) -> Rejected:
-    """For an order whose quote expired while it waited for its turn, or between two attempts."""
+    """For an order whose quote expired while it waited for its turn."""
     assert order.quote_expires_at is not None
     at = rfc3339(order.quote_expires_at)
     sentence = f"the order's quote expired at {at}, before a venue was chosen; ask for a new quote"

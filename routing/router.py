@@ -13,6 +13,7 @@ from typing import Final
 from routing.answers import Answer
 from routing.errors import Rejected, RoutingError, Unavailable
 from routing.pool import Pool
+from routing.prudence import PrudentPool
 from routing.rounding import BPS, ceil_div
 from routing.route import Leg, ReferencePrices, Route, route_of
 from routing.split import best_split
@@ -126,7 +127,8 @@ def decide(swap: Swap, answers: Sequence[Answer], terms: Terms) -> Decision:
         candidates = [*_weighed(swap, pools, terms, costs), *failures]
     ways = [candidate for candidate in candidates if candidate.route is not None]
     if not ways:
-        raise Undecided(_no_route(swap, candidates), tuple(candidates))
+        refused = tuple(each.beaten(f"no quote: {each.error}") for each in candidates)
+        raise Undecided(_no_route(swap, candidates), refused)
     winner = max(ways, key=_rank)
     assert winner.route is not None
     return Decision(
@@ -195,7 +197,7 @@ def _plain(swap: Swap, pools: Sequence[Pool], costs: "_Costs") -> Iterator[Candi
     """Each pool of the pair on its own."""
     for pool in pools:
         try:
-            fill = pool.exact_in(swap.token_in, swap.amount_in_base)
+            fill = PrudentPool(pool).exact_in(swap.token_in, swap.amount_in_base)
         except Rejected as error:
             yield Candidate(pool.venue, error_code=error.code, error=str(error))
         else:
@@ -217,8 +219,10 @@ def _divided(
 def _may_gain(plain: Sequence[Candidate], costs: "_Costs") -> bool:
     """Whether a division can earn another leg's cost: at most it saves the price impact of the pool that has most."""
     routes = [each.route for each in plain if each.route is not None]
-    if len(plain) < 2 or not routes:
-        return len(plain) > 1
+    if any(each.error_code == "INSUFFICIENT_LIQUIDITY" for each in plain) or len(plain) < 2:
+        return len(plain) > 1  # who can't pay for all of it may pay for a part
+    if not routes:
+        return False
     most_base = max(route.amount_out_base + route.costs.impact_base for route in routes)
     return most_base - max(route.amount_out_base for route in routes) > costs.leg_base
 
@@ -252,14 +256,17 @@ def _along(
     """The best legs for each hop in turn; a hop leaves one for each that follows. Raises `Rejected`."""
     legs: list[Leg] = []
     for hop, ((token_in, token_out), pools) in enumerate(zip(hops, choice, strict=True)):
+        whole = {pool.address: pool for pool in pools}
         parts = best_split(
-            pools,
+            [PrudentPool(pool) for pool in pools],
             token_in=token_in,
             amount_in_base=amount_base,
             leg_cost_base=terms.leg_cost_base(token_out),
             max_legs=terms.max_legs - len(legs) - (len(hops) - hop - 1),
         )
-        legs += [Leg(hop, part.pool, token_in, token_out, part.fill) for part in parts]
+        legs += [
+            Leg(hop, whole[part.pool.address], token_in, token_out, part.fill) for part in parts
+        ]
         amount_base = sum(part.fill.amount_out_base for part in parts)
     return tuple(legs)
 

@@ -16,6 +16,7 @@ from routing.answers import Answer
 from routing.errors import Rejected
 from routing.market import Market
 from routing.meteora import Meteora
+from routing.prudence import PrudentPool
 from routing.registry import open_venues
 from routing.route import ReferencePrices
 from routing.router import Decision, Terms, decide
@@ -150,7 +151,7 @@ def test_a_size_that_only_several_pools_take_has_no_best_single(
         for leg in size.chosen.legs:
             assert size.through(leg.pool.address) is None
             with pytest.raises(Rejected):
-                leg.pool.exact_in(SOL, to_base(size.amount, SOL))
+                PrudentPool(leg.pool).exact_in(SOL, to_base(size.amount, SOL))
 
 
 def test_a_picture_of_sizes_shows_each_pool_the_best_and_the_chosen_route(tmp_path: Path) -> None:

@@ -164,7 +164,7 @@ def test_quick_steps_look_at_the_quote_too(
     assert_expired(order, "routing", attempts=1)
 
 
-def test_another_attempt_after_the_quote_expired_does_not_begin(
+def test_an_order_that_was_begun_in_time_is_tried_again_after_its_quote_expired(
     account: Account, desk: TradingDesk
 ) -> None:
     order = order_on_a_quote(account, desk)
@@ -174,7 +174,9 @@ def test_another_attempt_after_the_quote_expired_does_not_begin(
 
     assert retried(execute([order.id], desk=desk)) == []
 
-    assert_expired(order, "routing", "routing", attempts=2)
+    assert statuses(order) == ["pending", "routing", *ALL_THE_WAY[1:]]
+    minimum_base = Order.objects.get(id=order.id).min_amount_out_base
+    assert order.attempts.get(number=2).min_amount_out_base == minimum_base
 
 
 def test_an_expired_quote_costs_orders_that_go_together_nothing(

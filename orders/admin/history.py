@@ -97,11 +97,9 @@ class AttemptInline(History, admin.StackedInline):  # type: ignore[type-arg]
     def offers(self, attempt: OrderAttempt) -> SafeString | str:
         if not attempt.quotes:
             return NOTHING
-        order = attempt.order
-        tokens = {"token_in": order.token_in, "token_out": order.token_out}
-        return render_to_string(
-            "admin/orders/order/quotes.html", {"quotes": attempt.quotes} | tokens
-        )
+        ways = [{**quote, "venue": label_of(quote["venue"])} for quote in attempt.quotes]
+        told = {"quotes": ways, "token_out": attempt.order.token_out}
+        return render_to_string("admin/orders/order/quotes.html", told)
 
     @admin.display(description="Amount out")
     def amounts(self, attempt: OrderAttempt) -> str:

@@ -127,7 +127,7 @@ class ExecutionCostDocument(serializers.Serializer[Any]):
     spread = serializers.CharField(help_text="How far the best single pool stood from the market.")
     fee = serializers.CharField(help_text="Of the best single pool.")
     priceImpact = serializers.CharField(help_text="In the best single pool.")
-    improvement = serializers.CharField(help_text="What the route paid more than that pool.")
+    improvement = serializers.CharField(help_text="What the route was quoted more than that pool.")
     drift = serializers.CharField(help_text="What the pools moved until the swap landed.")
     networkFee = serializers.CharField()
 

@@ -15,6 +15,7 @@ from routing.cpmm import CpmmPool
 from routing.errors import Rejected, Unavailable
 from routing.market import Market
 from routing.pool import Pool
+from routing.prudence import MOST_OF_A_POOL_PCT, PrudentPool
 from routing.route import ReferencePrices
 from routing.router import Decision, Terms, Undecided, decide, has_way, min_amount_out, pairs_of
 from routing.tokens import SOL, TOKENS, USDC, Token
@@ -127,6 +128,33 @@ def test_a_leg_must_earn_its_cost() -> None:
     assert legs(lamports * 101 // 100) == 1
 
 
+def test_no_leg_takes_the_last_of_what_a_pool_holds() -> None:
+    """Pools move before a swap lands: what is left has to do for that."""
+    for sol in (1_000, 5_000, 20_000, 40_000):
+        swap = Swap(SOL, USDC, sol * 10**9)
+        for leg in decide(swap, pools_for(swap), market_terms(swap)).route.legs:
+            held_base = leg.pool.reserve_base(USDC)
+            assert leg.fill.amount_out_base <= held_base * MOST_OF_A_POOL_PCT // 100
+
+    everything = Swap(SOL, USDC, 10**18)
+    with pytest.raises(Undecided) as undecided:
+        decide(everything, pools_for(everything), market_terms(everything))
+    assert undecided.value.error.code == "INSUFFICIENT_LIQUIDITY"
+    assert all(each.lost_because for each in undecided.value.candidates)
+
+
+def test_a_pool_is_relied_on_for_a_part_in_either_direction() -> None:
+    for whole in (*pools_of("raydium", SOL, USDC), *pools_of("meteora", SOL, USDC)):
+        pool = PrudentPool(whole)
+        for token_in, token_out in ((SOL, USDC), (USDC, SOL)):
+            most_base = pool.takes_above(token_in, 1)
+            paid_base = pool.exact_in(token_in, most_base).amount_out_base
+            assert paid_base <= whole.reserve_base(token_out) * MOST_OF_A_POOL_PCT // 100
+            assert paid_base > whole.reserve_base(token_out) * 79 // 100
+            with pytest.raises(Rejected, match="more than 80 %"):
+                pool.exact_in(token_in, most_base + most_base // 1_000)
+
+
 def test_tokens_without_a_pool_of_their_own_go_over_a_hub() -> None:
     swap = Swap(JUP, BONK, 500 * 10**6)
 
@@ -201,7 +229,8 @@ def random_swaps(count: int) -> Iterable[tuple[Swap, list[Pool]]]:
             )
             for n in range(rng.randint(1, 6))
         ]
-        yield Swap(SOL, USDC, int(10 ** rng.uniform(6, 15))), pools
+        deepest_base = max(pool.reserve_base(SOL) for pool in pools)
+        yield Swap(SOL, USDC, int(deepest_base * 10 ** rng.uniform(-5, 0.4))), pools
 
 
 def test_no_decision_is_worse_than_the_best_single_pool_on_10_000_random_orders() -> None:
@@ -210,7 +239,7 @@ def test_no_decision_is_worse_than_the_best_single_pool_on_10_000_random_orders(
         singles = []
         for pool in pools:
             try:
-                singles.append(pool.exact_in(SOL, swap.amount_in_base).amount_out_base)
+                singles.append(PrudentPool(pool).exact_in(SOL, swap.amount_in_base).amount_out_base)
             except Rejected:
                 continue
         if not singles:
@@ -223,7 +252,7 @@ def test_no_decision_is_worse_than_the_best_single_pool_on_10_000_random_orders(
         assert decision.route.amount_in_base == swap.amount_in_base
         assert len(decision.route.legs) <= terms.max_legs
 
-    assert weighed > 9_000
+    assert weighed > 9_900
     assert divided > 1_000
 
 
@@ -290,7 +319,7 @@ def test_there_is_a_way_exactly_when_a_decision_finds_one() -> None:
 
 def test_an_amount_that_only_several_pools_take_together_has_a_way() -> None:
     pools = pools_of("meteora", SOL, USDC)
-    most_base = max(pool.takes_above(SOL, 1) for pool in pools)
+    most_base = max(PrudentPool(pool).takes_above(SOL, 1) for pool in pools)
     swap = Swap(SOL, USDC, most_base + most_base // 100)
 
     assert len(decide(swap, answers(*pools), market_terms(swap)).route.legs) > 1

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from orders.admin.format import whole
 from orders.exchange import exchange
 from orders.models import Order, OrderAttempt
 from orders.quoting import label_of, legs_as_json, quotes_as_json
@@ -32,7 +33,7 @@ class Command(BaseCommand):
             attempts = attempts.filter(number=attempt)
             if not attempts:
                 raise CommandError(f"--attempt: order {found.id} has no attempt {attempt}.")
-        amount = f"{found.amount_in_base} base units of {found.token_in}"
+        amount = whole(found.amount_in_base, found.token_in)
         self.stdout.write(f"Order {found.id}: {amount} for {found.token_out}, {found.status}.")
         if not attempts:
             self.stdout.write("It has no attempt yet.")
@@ -42,6 +43,11 @@ class Command(BaseCommand):
 
     def _explain(self, order: Order, attempt: OrderAttempt) -> bool:
         self.stdout.write(f"\nAttempt {attempt.number}, {attempt.state}")
+        if attempt.min_amount_out_base is not None:
+            least = whole(attempt.min_amount_out_base, order.token_out)
+            self.stdout.write(f"  accepts no less than {least}")
+        if attempt.error_code:
+            self.stdout.write(f"  ended with {attempt.error_code}: {attempt.error_message}")
         for quote in attempt.quotes:
             self.stdout.write(f"  {_in_words(quote, order.token_out)}")
         if attempt.receipt is None:
