@@ -113,3 +113,18 @@ def test_while_the_server_is_away_one_caller_asks_and_the_others_are_refused_at_
     with pytest.raises(psycopg.OperationalError, match="a moment ago"):
         patience.take(pool, Connection.server)
     assert time.monotonic() - begun < patience.ASK_EVERY_S
+
+
+def test_an_attempt_from_before_the_server_was_last_heard_says_nothing_of_it() -> None:
+    """It began while the server was away, and fails when that is over: nobody is to be refused for it."""
+    server = Server()
+    asked_at = time.monotonic()
+    server.refused(asked_at=asked_at)
+    assert server.is_away
+
+    server.answered()
+    server.refused(asked_at=asked_at)
+    assert not server.is_away
+
+    server.refused(asked_at=time.monotonic())
+    assert server.is_away

@@ -95,8 +95,10 @@ class Server:
     def answered(self) -> None:
         self._heard_at = time.monotonic()
 
-    def refused(self) -> None:
-        self._is_missed(time.monotonic())
+    def refused(self, *, asked_at: float) -> None:
+        """Nobody took a connection up. An attempt from before the server was last heard says nothing of it now."""
+        if asked_at >= self._heard_at:
+            self._is_missed(time.monotonic())
 
     def was_silent(self) -> None:
         """Somebody waited in vain. That is the server's silence only if nobody else heard from it either."""
@@ -129,13 +131,14 @@ class PatientConnection(psycopg.Connection[Any]):
 
     @classmethod
     def connect(cls, *args: Any, **kwargs: Any) -> Self:
+        asked_at = time.monotonic()
         try:
             connection = super().connect(*args, **kwargs)
             if _patience is not COMMAND:
                 connection.execute(LOOK_UP)
                 connection.commit()
         except psycopg.OperationalError:
-            cls.server.refused()
+            cls.server.refused(asked_at=asked_at)
             raise
         cls.server.answered()
         return connection
