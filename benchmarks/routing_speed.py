@@ -5,7 +5,7 @@ What is earned is measured over made-up pools: one pair, 1,000 to 10,000 SOL dee
 with fees of Raydium's tiers up to 1 %.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 from statistics import median
@@ -14,16 +14,18 @@ from time import perf_counter
 from rich.console import Console
 from rich.table import Table
 
-from routing import meteora, raydium
 from routing.answers import Answer
 from routing.cpmm import FEE_TIERS_PPM, CpmmPool
 from routing.market import Market
+from routing.registry import open_venues
 from routing.rounding import BPS
 from routing.router import Terms, decide
-from routing.simulated_pools import CpmmListing, DlmmListing, SimulatedPools
+from routing.simulated_bins import DlmmListing
+from routing.simulated_cpmm import CpmmListing
+from routing.simulated_pools import Listing, SimulatedPools
 from routing.split import Part, best_split
 from routing.tokens import SOL, USDC
-from routing.venue import Swap
+from routing.venue import Pair, Program, Reading, Swap
 
 SEED = 1
 ORDERS = 500
@@ -80,7 +82,8 @@ def improvement_table() -> Table:
 def timed(*, count: int, size_bps: int) -> tuple[list[float], float]:
     """Microseconds of each decision, the fastest first; the mean number of legs."""
     market, took_us, legs = Market(seed=SEED), [], 0
-    venues = [simulated(market, name) for name in ("raydium", "meteora")]
+    opened = open_venues(market, Unread(), slot_ms=400).values()
+    venues = [simulated(venue, market) for venue in opened]
     for slot in range(1_000, 1_000 + 997 * DECISIONS, 997):
         listed = [(venue, pool) for venue in venues for pool in venue.for_pair(SOL, USDC)]
         some = Random(slot).sample(listed, count)
@@ -95,23 +98,21 @@ def timed(*, count: int, size_bps: int) -> tuple[list[float], float]:
     return sorted(took_us), legs / DECISIONS
 
 
-def simulated(market: Market, venue: str) -> SimulatedPools:
+def simulated(venue: Program, market: Market) -> SimulatedPools:
     """Ten pools of every pair, of either kind in turn."""
-    listings = [
-        listing
-        for index, bin_step in enumerate((5, 10, 20, 50, 100))
-        for listing in (
-            CpmmListing(fee_ppm=FEE_TIERS_PPM[index], share_pct=40 - 8 * index, config_index=index),
-            DlmmListing(bin_step=bin_step, share_pct=5 - index),
-        )
-    ]
-    return SimulatedPools(
-        venue=venue,
-        program_id={"raydium": raydium.PROGRAM_ID, "meteora": meteora.PROGRAM_ID}[venue],
-        market=market,
-        listings=listings,
-        slot_ms=400,
-    )
+    listings: list[Listing] = []
+    for index, bin_step in enumerate((5, 10, 20, 50, 100)):
+        fee_ppm, share_pct = FEE_TIERS_PPM[index], 40 - 8 * index
+        listings.append(CpmmListing(fee_ppm=fee_ppm, share_pct=share_pct, config_index=index))
+        listings.append(DlmmListing(bin_step=bin_step, share_pct=5 - index))
+    return SimulatedPools(venue, listings, market=market, feed=Unread(), slot_ms=400)
+
+
+class Unread:
+    """A feed that nobody reads: states are asked for by their slots."""
+
+    async def read(self, *, venue: str, pairs: Sequence[Pair]) -> Reading:
+        raise NotImplementedError
 
 
 def improvement_bps(*, count: int, size_bps: int) -> float:
