@@ -71,10 +71,14 @@ def choice_in_words(decision: Decision) -> str:
     best: dict[str, Candidate] = {}
     for candidate in decision.candidates:
         known = best.get(candidate.venue)
-        if known is None or (candidate.route and candidate.net_out_base > known.net_out_base):
+        if known is None or (
+            candidate.route is not None
+            and (known.route is None or candidate.net_out_base > known.net_out_base)
+        ):
             best[candidate.venue] = candidate
-    losers = [f"{_way(each)}: {each.lost_because}." for each in best.values() if each.lost_because]
     (winner,) = [each for each in decision.candidates if each.lost_because is None]
+    best[winner.venue] = winner
+    losers = [f"{_way(each)}: {each.lost_because}." for each in best.values() if each.lost_because]
     return " ".join([f"{_way(winner)} for {offer}.", *losers])
 
 

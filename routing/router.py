@@ -6,7 +6,7 @@ process, years later.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
@@ -211,7 +211,13 @@ def _divided(
     if not _may_gain(plain, costs):
         return
     with suppress(Rejected):  # then each pool has said why
-        legs = _along([(swap.token_in, swap.token_out)], swap.amount_in_base, [pools], terms)
+        legs = _along(
+            [(swap.token_in, swap.token_out)],
+            swap.amount_in_base,
+            [pools],
+            terms,
+            most_legs=[terms.max_legs],
+        )
         if len(legs) > 1:
             yield costs.weigh(legs)
 
@@ -230,30 +236,38 @@ def _may_gain(plain: Sequence[Candidate], costs: "_Costs") -> bool:
 def _over_hubs(
     swap: Swap, pools: Mapping[frozenset[str], Sequence[Pool]], terms: Terms, costs: "_Costs"
 ) -> Iterator[Candidate]:
-    """In two hops, one pool each, and divided if that pays more and fits."""
+    """In two hops, one pool each, or one of the hops divided as far as that fits; each of these that there is."""
     for hub in _hubs(swap):
         hops = [(swap.token_in, hub), (hub, swap.token_out)]
         choice = [pools.get(_key(*hop), ()) for hop in hops]
         if not all(choice):
             continue
-        try:
-            plain = _along(hops, swap.amount_in_base, choice, replace(terms, max_legs=len(hops)))
-        except Rejected as error:
-            yield Candidate("+".join(_venues(choice)), error_code=error.code, error=str(error))
-            continue
-        yield costs.weigh(plain)
-        legs = _along(hops, swap.amount_in_base, choice, terms)
-        if (
-            len(legs) > len(plain)
-            and len({leg.pool.venue for leg in legs}) <= MAX_VENUES_OVER_A_HUB
-        ):
-            yield costs.weigh(legs)
+        most = terms.max_legs - 1
+        ways: dict[tuple[Leg, ...], None] = {}
+        refusals = []
+        for most_legs in dict.fromkeys(((1, 1), (1, most), (most, 1))):
+            try:
+                legs = _along(hops, swap.amount_in_base, choice, terms, most_legs=most_legs)
+            except Rejected as error:
+                refusals.append(error)
+                continue
+            if len(legs) == 2 or len({leg.pool.venue for leg in legs}) <= MAX_VENUES_OVER_A_HUB:
+                ways[legs] = None
+        yield from map(costs.weigh, ways)
+        if not ways and refusals:
+            code, sentence = refusals[0].code, str(refusals[0])
+            yield Candidate("+".join(_venues(choice)), error_code=code, error=sentence)
 
 
 def _along(
-    hops: Sequence[Pair], amount_base: int, choice: Sequence[Sequence[Pool]], terms: Terms
+    hops: Sequence[Pair],
+    amount_base: int,
+    choice: Sequence[Sequence[Pool]],
+    terms: Terms,
+    *,
+    most_legs: Sequence[int],
 ) -> tuple[Leg, ...]:
-    """The best legs for each hop in turn; a hop leaves one for each that follows. Raises `Rejected`."""
+    """The best legs for each hop in turn, at most so many of each. Raises `Rejected`."""
     legs: list[Leg] = []
     for hop, ((token_in, token_out), pools) in enumerate(zip(hops, choice, strict=True)):
         whole = {pool.address: pool for pool in pools}
@@ -262,7 +276,7 @@ def _along(
             token_in=token_in,
             amount_in_base=amount_base,
             leg_cost_base=terms.leg_cost_base(token_out),
-            max_legs=terms.max_legs - len(legs) - (len(hops) - hop - 1),
+            max_legs=most_legs[hop],
         )
         legs += [
             Leg(hop, whole[part.pool.address], token_in, token_out, part.fill) for part in parts

@@ -18,6 +18,7 @@ from routing.pool import Pool
 from routing.prudence import MOST_OF_A_POOL_PCT, PrudentPool
 from routing.route import ReferencePrices
 from routing.router import Decision, Terms, Undecided, decide, has_way, min_amount_out, pairs_of
+from routing.split import best_split
 from routing.tokens import SOL, TOKENS, USDC, Token
 from routing.venue import Swap
 from tests.routing.lab import PROMPT_VENUES, pools_of
@@ -199,6 +200,58 @@ def test_a_route_over_a_hub_is_not_divided_over_three_venues() -> None:
         return len(decide(swap, answers(first, second, third), TERMS).route.legs)
 
     assert [legs("a"), legs("b"), legs("c")] == [3, 3, 2]
+
+
+def test_over_a_hub_whichever_hop_gains_more_is_divided_and_no_size_is_a_surprise() -> None:
+    rng, decided = random.Random(7), 0
+    for _ in range(120):
+        token_in, token_out = rng.sample([t for t in TOKENS.values() if t not in (SOL, USDC)], 2)
+        dollars = 10 ** rng.uniform(3, 7.6)
+        price = Market(seed=1).price_pico_usd(token_in, 0)
+        swap = Swap(token_in, token_out, int(dollars * 10**12 * 10**token_in.decimals / price))
+        terms, found = market_terms(swap), pools_for(swap)
+        best = max(divided_over_hubs(swap, terms), default=None)
+        try:
+            decision = decide(swap, found, terms)
+        except Undecided as undecided:
+            assert undecided.error.code == "INSUFFICIENT_LIQUIDITY"
+            assert best is None
+            assert not has_way(swap, found)
+            continue
+        decided += 1
+        assert best is not None and decision.net_out_base >= best
+
+    assert 80 < decided < 120
+
+
+def divided_over_hubs(swap: Swap, terms: Terms) -> Iterable[int]:
+    """The net output of each way over a hub, with either hop divided."""
+    token_out = swap.token_out
+    for hub in (SOL, USDC):
+        for first, second in ((1, 1), (1, 2), (2, 1)):
+            amount_base, legs = swap.amount_in_base, 0
+            try:
+                for pair, most in (((swap.token_in, hub), first), ((hub, token_out), second)):
+                    pools = [
+                        PrudentPool(pool)
+                        for name in PROMPT_VENUES
+                        for pool in pools_of(name, *pair)
+                    ]
+                    parts = best_split(
+                        pools,
+                        token_in=pair[0],
+                        amount_in_base=amount_base,
+                        leg_cost_base=terms.leg_cost_base(pair[1]),
+                        max_legs=most,
+                    )
+                    amount_base, legs = (
+                        sum(p.fill.amount_out_base for p in parts),
+                        legs + len(parts),
+                    )
+            except Rejected:
+                continue
+            cost_base = terms.network_fee_base(token_out) + legs * terms.leg_cost_base(token_out)
+            yield amount_base - cost_base
 
 
 def test_the_order_of_the_answers_decides_nothing() -> None:
