@@ -172,7 +172,9 @@ def swap_instruction(
     order: Order, attempt: AttemptChange | OrderAttempt, *, owner: Pubkey, desk: TradingDesk
 ) -> Instruction:
     """A venue's own instruction, for a route of one leg; else one of the route program."""
-    legs = receipts.legs_of(attempt.receipt or {"legs": []})
+    if attempt.receipt is None:  # chosen by an earlier version
+        raise Unavailable("NO_RECEIPT", "the route that was chosen isn't known any more")
+    legs = receipts.legs_of(attempt.receipt)
     minimum_base = int(attempt.min_amount_out_base or 0)
     single = len(legs) == 1
     instructions = []

@@ -11,6 +11,7 @@ from django.db.utils import DatabaseError
 
 from orders import execution, receipts
 from orders.exchange import TradingDesk
+from orders.lifecycle import Status
 from orders.models import Account, Order, OrderAttempt, PoolState
 from orders.quoting import legs_as_json, quotes_as_json
 from orders.receipts import StateMissing, execution_cost, remade
@@ -19,7 +20,7 @@ from routing.router import decide, pairs_of
 from routing.tokens import SOL, TOKENS, USDC
 from routing.venue import Swap
 from tests.desks import OpenDesk, listing_nothing, without
-from tests.factories import ALL_THE_WAY, place, statuses
+from tests.factories import ALL_THE_WAY, become_due, order_at, place, retried, statuses
 from tests.routing.lab import ChainLab
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -258,3 +259,14 @@ def test_a_swap_moves_its_pools_for_the_next_and_they_recover(
     assert in_its_slot == before, "a slot's transactions land together"
     assert after < before * 0.999
     assert abs(later - before) < abs(after - before) / 2
+
+
+def test_an_attempt_whose_route_is_not_known_any_more_is_made_anew(
+    account: Account, desk: TradingDesk
+) -> None:
+    order = order_at(Status.BUILDING, account)
+    become_due(order)
+
+    assert retried(execution.execute([order.id], desk=desk)) == [order.id]
+
+    assert OrderAttempt.objects.get(order=order, number=1).error_code == "NO_RECEIPT"
