@@ -13,7 +13,8 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from orders.lifecycle import TERMINAL, AttemptState, Status, legal_moves, legal_pairs
-from orders.venue_models import VenueState as VenueState  # Django looks for all of them here
+from orders.pool_models import PoolState as PoolState  # Django looks for all of them here
+from orders.venue_models import VenueState as VenueState
 from orders.venue_models import VenueTally as VenueTally
 
 
@@ -430,22 +431,3 @@ class OrderEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.order_id}#{self.seq} {self.status}"
-
-
-class PoolState(models.Model):
-    """What a decision found in a pool, kept once per slot: decisions refer to it, and can be made again from it."""
-
-    pool = models.CharField(max_length=44)
-    slot = models.BigIntegerField()
-    venue = models.CharField(max_length=32)
-    state = models.JSONField()
-
-    class Meta:
-        constraints = [
-            # receipts: a decision's states, and whether one is kept already
-            models.UniqueConstraint(fields=["pool", "slot"], name="pool_state_once_per_slot"),
-        ]
-        triggers = [pgtrigger.Protect(name="state_is_kept", operation=pgtrigger.Update)]
-
-    def __str__(self) -> str:
-        return f"{self.pool}@{self.slot}"

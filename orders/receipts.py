@@ -41,7 +41,6 @@ class StoredLeg:
     hop: int
     venue: str
     terms: SwapTerms
-    amount_out_base: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,12 +198,7 @@ def legs_of(receipt: Mapping[str, Any]) -> list[StoredLeg]:
 def _leg_from_json(leg: Mapping[str, Any]) -> StoredLeg:
     token_in, token_out = _token(leg["tokenIn"]), _token(leg["tokenOut"])
     swap = Swap(token_in, token_out, to_base(Decimal(leg["amountIn"]), token_in))
-    return StoredLeg(
-        leg["hop"] - 1,
-        leg["venue"],
-        SwapTerms(leg["pool"], swap, 0),
-        to_base(Decimal(leg["amountOut"]), token_out),
-    )
+    return StoredLeg(leg["hop"] - 1, leg["venue"], SwapTerms(leg["pool"], swap, 0))
 
 
 def _token(symbol: str) -> Token:

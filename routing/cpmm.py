@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from routing.errors import Rejected
-from routing.pool import MAX_U64, PRICE_ONE, Fill
+from routing.pool import MAX_U64, PRICE_ONE, Fill, too_large, too_small
 from routing.rounding import PPM, ceil_div
 from routing.tokens import TOKENS_BY_MINT, Token
 
@@ -42,13 +42,13 @@ class CpmmPool:
         That is always below the reserve. Raises `Rejected`: `AMOUNT_TOO_SMALL`, `AMOUNT_TOO_LARGE`.
         """
         if amount_in_base > MAX_U64:
-            raise _too_large()
+            raise too_large()
         reserve_in_base, reserve_out_base = self._reserves(token_in)
         fee_base = ceil_div(amount_in_base * self.fee_ppm, PPM)
         net_in_base = amount_in_base - fee_base
         amount_out_base = reserve_out_base * net_in_base // (reserve_in_base + net_in_base)
         if amount_out_base < 1:
-            raise _too_small()
+            raise too_small()
         return Fill(amount_in_base, amount_out_base, fee_base)
 
     def exact_out(self, token_in: Token, amount_out_base: int) -> Fill:
@@ -61,9 +61,9 @@ class CpmmPool:
         `AMOUNT_TOO_LARGE` when either amount is beyond u64.
         """
         if amount_out_base > MAX_U64:
-            raise _too_large()
+            raise too_large()
         if amount_out_base < 1:
-            raise _too_small()
+            raise too_small()
         reserve_in_base, reserve_out_base = self._reserves(token_in)
         if amount_out_base >= reserve_out_base:
             raise Rejected("INSUFFICIENT_LIQUIDITY", "the pool does not hold so much")
@@ -137,11 +137,3 @@ class CpmmPool:
         if token_in.mint == self.token_x.mint:
             return self.reserve_x_base, self.reserve_y_base
         return self.reserve_y_base, self.reserve_x_base
-
-
-def _too_small() -> Rejected:
-    return Rejected("AMOUNT_TOO_SMALL", "the pool pays nothing for so small an amount")
-
-
-def _too_large() -> Rejected:
-    return Rejected("AMOUNT_TOO_LARGE", "the amount does not fit the 64 bits of an instruction")

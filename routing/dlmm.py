@@ -12,7 +12,7 @@ from functools import cached_property, lru_cache, partial
 from typing import Any, Final
 
 from routing.errors import Rejected
-from routing.pool import MAX_U64, PRICE_ONE, Fill
+from routing.pool import MAX_U64, PRICE_ONE, Fill, too_large, too_small
 from routing.rounding import BPS, ceil_div
 from routing.tokens import TOKENS_BY_MINT, Token
 
@@ -114,7 +114,7 @@ class DlmmPool:
         Raises `Rejected`: `AMOUNT_TOO_SMALL`, `AMOUNT_TOO_LARGE`, `INSUFFICIENT_LIQUIDITY`.
         """
         if amount_in_base > MAX_U64:
-            raise _too_large()
+            raise too_large()
         left_base = amount_in_base
         amount_out_base = fee_base = 0
         for _, held_base, price, one, kept in self._bins_ahead(token_in):
@@ -131,7 +131,7 @@ class DlmmPool:
         else:
             raise _insufficient_liquidity()
         if amount_out_base < 1:
-            raise _too_small()
+            raise too_small()
         return Fill(amount_in_base, amount_out_base, fee_base)
 
     def exact_out(self, token_in: Token, amount_out_base: int) -> Fill:
@@ -143,9 +143,9 @@ class DlmmPool:
         `AMOUNT_TOO_LARGE` when either amount is beyond u64.
         """
         if amount_out_base > MAX_U64:
-            raise _too_large()
+            raise too_large()
         if amount_out_base < 1:
-            raise _too_small()
+            raise too_small()
         left_base, amount_in_base = amount_out_base, 0
         for _, held_base, price, one, kept in self._bins_ahead(token_in):
             # Only a net above what this bin takes goes on to the next. It is above: the next one needs 2 or more with
@@ -298,14 +298,6 @@ _INTEGERS: Final = {
     "now_s": "nowS",
 }
 """The fields that are numbers in JSON: below 2**53, and by their JSON names."""
-
-
-def _too_small() -> Rejected:
-    return Rejected("AMOUNT_TOO_SMALL", "the pool pays nothing for so small an amount")
-
-
-def _too_large() -> Rejected:
-    return Rejected("AMOUNT_TOO_LARGE", "the amount does not fit the 64 bits of an instruction")
 
 
 def _insufficient_liquidity() -> Rejected:

@@ -6,6 +6,7 @@ A state is frozen and complete: whoever has it computes the same fill, to the ba
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from routing.errors import Rejected
 from routing.tokens import Token
 
 PRICE_ONE: Final = 2**64
@@ -72,3 +73,13 @@ class Pool(Protocol):
 
     def as_json(self) -> dict[str, Any]:
         """The whole state, for a receipt; its venue's `restore` is the inverse. Integers beyond 2**53 are strings."""
+
+
+def too_small() -> Rejected:
+    """For an amount that pays nothing."""
+    return Rejected("AMOUNT_TOO_SMALL", "the pool pays nothing for so small an amount")
+
+
+def too_large() -> Rejected:
+    """For an amount beyond u64."""
+    return Rejected("AMOUNT_TOO_LARGE", "the amount does not fit the 64 bits of an instruction")

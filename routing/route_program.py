@@ -19,7 +19,7 @@ from solders.instruction import AccountMeta, Instruction
 from solders.pubkey import Pubkey
 
 from routing.errors import Rejected
-from routing.pool import MAX_U64, Pool
+from routing.pool import MAX_U64, Pool, too_large
 from routing.venue import Program, SwapTerms
 
 # Deployed on the simulated chain only.
@@ -83,7 +83,7 @@ def instruction(
     Raises `Rejected` (`AMOUNT_TOO_LARGE`) beyond u64.
     """
     if max(amount_in_base, min_amount_out_base) > MAX_U64:
-        raise Rejected("AMOUNT_TOO_LARGE", "the amount does not fit the 64 bits of an instruction")
+        raise too_large()
     data = [_HEAD.pack(_DISCRIMINATOR, amount_in_base, min_amount_out_base, len(legs))]
     accounts = [AccountMeta(owner, is_signer=True, is_writable=True)]
     for hop, leg in legs:

@@ -109,7 +109,7 @@ def pairs_of(swap: Swap) -> tuple[Pair, ...]:
 
 @lru_cache(maxsize=1_024)
 def _pairs_between(token_in: Token, token_out: Token) -> tuple[Pair, ...]:
-    hubs = [hub for hub in HUBS if hub not in (token_in, token_out)]
+    hubs = _hubs(token_in, token_out)
     over_hubs = [pair for hub in hubs for pair in ((token_in, hub), (hub, token_out))]
     return ((token_in, token_out), *over_hubs)
 
@@ -164,8 +164,8 @@ def has_way(swap: Swap, answers: Sequence[Answer]) -> bool:
     return any(candidate.route is not None for candidate in weighed)
 
 
-def _hubs(swap: Swap) -> list[Token]:
-    return [hub for hub in HUBS if hub not in (swap.token_in, swap.token_out)]
+def _hubs(token_in: Token, token_out: Token) -> list[Token]:
+    return [hub for hub in HUBS if hub not in (token_in, token_out)]
 
 
 def _key(a: Token, b: Token) -> frozenset[str]:
@@ -237,7 +237,7 @@ def _over_hubs(
     swap: Swap, pools: Mapping[frozenset[str], Sequence[Pool]], terms: Terms, costs: "_Costs"
 ) -> Iterator[Candidate]:
     """In two hops, one pool each, or one of the hops divided as far as that fits; each of these that there is."""
-    for hub in _hubs(swap):
+    for hub in _hubs(swap.token_in, swap.token_out):
         hops = [(swap.token_in, hub), (hub, swap.token_out)]
         choice = [pools.get(_key(*hop), ()) for hop in hops]
         if not all(choice):

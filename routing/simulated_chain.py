@@ -84,19 +84,19 @@ class SimulatedChain:
         )
 
     def simulate_many(self, raws: Sequence[bytes]) -> tuple[RoutingError | None, ...]:
-        """See `Chain.simulate_many`. Needs no query, and foresees no fault."""
+        """See `Chain.simulate_many`. Needs a query or two, the first time in a slot, and foresees no fault."""
         slot = self._clock.slot()
         return tuple(self._foreseen(raw, slot) for raw in raws)
 
     def send(self, raw: bytes) -> str:
-        """See `Chain.send`. One statement; with a landing delay of 0 it has landed on return."""
+        """See `Chain.send`. With a landing delay of 0 it has landed on return, unless the slot ended meanwhile."""
         (error,) = self.send_many([raw])
         if error is not None:
             raise error
         return self._read(raw).parsed.signature
 
     def send_many(self, raws: Sequence[bytes]) -> tuple[RoutingError | None, ...]:
-        """See `Chain.send_many`. One statement for all of them, unless the slot ends meanwhile."""
+        """See `Chain.send_many`. One statement for all of them, apart from a look at a slot that is new."""
         errors: list[RoutingError | None] = [None] * len(raws)
         read: dict[str, int] = {}  # which transaction it is, by its signature
         for nth, raw in enumerate(raws):
@@ -132,7 +132,10 @@ class SimulatedChain:
     def statuses(
         self, signatures: Sequence[str], *, search_history: bool = False, at_slot: int | None = None
     ) -> Statuses:
-        """See `Chain.statuses`. One statement. Here a landing is at once confirmed, never `processed`."""
+        """See `Chain.statuses`. One statement, apart from closing what is over.
+
+        Here a landing is at once confirmed, never `processed`.
+        """
         if len(signatures) > MAX_SIGNATURES_PER_CALL:
             raise ValueError(f"at most {MAX_SIGNATURES_PER_CALL} signatures a call")
         genesis, slot = self._clock.genesis(), self._slot(at_slot)

@@ -15,7 +15,7 @@ from solders.pubkey import Pubkey
 
 from routing.errors import Rejected
 from routing.market import Market
-from routing.pool import MAX_U64, Pool
+from routing.pool import MAX_U64, Pool, too_large
 from routing.spl import mint_of
 from routing.tokens import SOL, TOKENS, USDC, Token
 from routing.venue import AccountFeed, Pair, Swap, SwapTerms, Venue
@@ -97,9 +97,7 @@ class SimulatedPools:
             pair = f"{swap.token_in.symbol}/{swap.token_out.symbol}"
             raise Rejected("NO_POOL", f"{terms.pool} is no pool of {self._venue.name} for {pair}")
         if max(swap.amount_in_base, terms.min_amount_out_base) > MAX_U64:
-            raise Rejected(
-                "AMOUNT_TOO_LARGE", "the amount does not fit the 64 bits of an instruction"
-            )
+            raise too_large()
         return pool
 
     async def now(self, pairs: Sequence[Pair]) -> tuple[Pool, ...]:
