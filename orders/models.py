@@ -10,22 +10,16 @@ import pgtrigger
 import uuid_utils.compat
 from django.db import models
 from django.db.models import F, Q
-from django.db.models.functions import Now
 
+from orders.account_models import Account as Account  # Django looks for all of them here
+from orders.account_models import ApiKey as ApiKey
+from orders.account_models import Member as Member
+from orders.account_models import StreamTicket as StreamTicket
+from orders.engine_clock import EngineNow as EngineNow
 from orders.lifecycle import TERMINAL, AttemptState, Status, legal_moves, legal_pairs
-from orders.pool_models import PoolState as PoolState  # Django looks for all of them here
+from orders.pool_models import PoolState as PoolState
 from orders.venue_models import VenueState as VenueState
 from orders.venue_models import VenueTally as VenueTally
-
-
-class EngineNow(Now):
-    """`engine_now()`: the server's clock, or the one that a simulation sets for its session."""
-
-    template = "engine_now()"
-
-    def as_postgresql(self, compiler, connection, **extra_context):  # type: ignore[no-untyped-def]
-        return self.as_sql(compiler, connection, template=self.template, **extra_context)
-
 
 # Claims without progress that may have been an unlucky neighbour's fault; with more of them an order is a suspect.
 SOUND_CLAIMS = 2
@@ -47,48 +41,6 @@ def sql_list(values: frozenset[Status]) -> list[str]:
 
 def _sql_array(moves: Iterable[tuple[Status, Status, int]]) -> str:
     return ",".join(f"{status}:{successor}:{events}" for status, successor, events in moves)
-
-
-class Account(models.Model):
-    """Whose orders they are. Every request names one by API key."""
-
-    name = models.CharField(max_length=100, unique=True)
-    created_at = models.DateTimeField(db_default=EngineNow(), editable=False)
-
-    def __str__(self) -> str:
-        return self.name
-
-
-class ApiKey(models.Model):
-    """A secret that speaks for an account. Only its SHA-256 is kept: the key has 256 random bits, nothing to guess."""
-
-    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="api_keys")
-    label = models.CharField(
-        max_length=100, help_text="Where the key is used, such as “staging bot”."
-    )
-    prefix = models.CharField(
-        max_length=16, editable=False, help_text="The key's first characters, to tell keys apart."
-    )
-    digest = models.CharField(max_length=64, unique=True, editable=False)
-    created_at = models.DateTimeField(db_default=EngineNow(), editable=False)
-    revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
-
-    class Meta:
-        verbose_name = "API key"
-
-    def __str__(self) -> str:
-        return f"{self.prefix}… ({self.label})"
-
-
-class StreamTicket(models.Model):
-    """Opens one socket, once, soon: so that no long-lived secret stands in an address."""
-
-    digest = models.CharField(max_length=64, primary_key=True)
-    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="+")
-    expires_at = models.DateTimeField(db_index=True)  # housekeeping: remove_expired_tickets
-
-    def __str__(self) -> str:
-        return f"ticket of {self.account_id}"
 
 
 class Quote(models.Model):
