@@ -1,7 +1,9 @@
-"""Django's middleware for pages. Requests to the API pass it by: a key in a header needs no session and no user."""
+"""Django's middleware for pages. Most requests to the API pass it by: a key needs no session and no user."""
 
 from typing import Any
 
+from csp.middleware import CSPMiddleware
+from django.conf import settings
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
@@ -9,24 +11,55 @@ from django.http import HttpRequest
 from whitenoise.middleware import WhiteNoiseMiddleware
 
 
+def is_of_api(request: HttpRequest) -> bool:
+    return request.path_info.startswith("/api/")
+
+
+def speaks_for_itself(request: HttpRequest) -> bool:
+    """Whether it says who it is by a header, or not at all, and not by a session."""
+    return is_of_api(request) and (
+        "Authorization" in request.headers or settings.SESSION_COOKIE_NAME not in request.COOKIES
+    )
+
+
 class OfPages:
-    """Mixed in before a middleware."""
+    """Mixed in before a middleware that the API has no use for."""
 
     get_response: Any
 
     def __call__(self, request: HttpRequest) -> Any:
-        if request.path_info.startswith("/api/"):
+        if is_of_api(request):
             return self.get_response(request)
         return super().__call__(request)  # type: ignore[misc]  # the middleware's own
+
+
+class OfPeople:
+    """Mixed in before a middleware that the API needs for what the pages ask of it."""
+
+    get_response: Any
+
+    def __call__(self, request: HttpRequest) -> Any:
+        if speaks_for_itself(request):
+            return self.get_response(request)
+        return super().__call__(request)  # type: ignore[misc]  # the middleware's own
+
+
+class ContentSecurityPolicy(CSPMiddleware):
+    """Also for `/api/docs`, the one page of the API."""
+
+    def __call__(self, request: HttpRequest) -> Any:
+        if is_of_api(request) and request.path_info != "/api/docs":
+            return self.get_response(request)
+        return super().__call__(request)
 
 
 class StaticFiles(OfPages, WhiteNoiseMiddleware): ...  # type: ignore[misc]  # it has no types
 
 
-class Sessions(OfPages, SessionMiddleware): ...
+class Sessions(OfPeople, SessionMiddleware): ...
 
 
-class Authentication(OfPages, AuthenticationMiddleware): ...
+class Authentication(OfPeople, AuthenticationMiddleware): ...
 
 
 class Messages(OfPages, MessageMiddleware): ...

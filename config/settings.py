@@ -97,6 +97,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "csp",
     "channels",
     "rest_framework",
     "drf_spectacular",
@@ -107,6 +108,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "orders.api.outages.AnswerInTime",
     "django.middleware.security.SecurityMiddleware",
+    "config.middleware.ContentSecurityPolicy",
     "config.middleware.StaticFiles",
     "config.middleware.Sessions",
     "django.middleware.common.CommonMiddleware",
@@ -142,10 +144,13 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LOGIN_URL, LOGIN_REDIRECT_URL, LOGOUT_REDIRECT_URL = "sign-in", "trade", "sign-in"
 LANGUAGE_CODE = "en-gb"
 USE_I18N = False
 TIME_ZONE = "UTC"
+CSRF_FAILURE_VIEW = "orders.pages.errors.csrf_failure"
 STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
 # Files are served from where they lie: no collectstatic step before the first run.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
@@ -258,6 +263,23 @@ SIGNER_KEYPAIR = env.str("SIGNER_KEYPAIR", "")
 CHECKPOINT_DIR = Path(env.str("CHECKPOINT_DIR", "") or DATA_DIR / "checkpoints")
 CHECKPOINT_KEY_FILE = Path(env.str("CHECKPOINT_KEY_FILE", "") or DATA_DIR / "checkpoint-key.json")
 
+# --- Pages ------------------------------------------------------------------------------------------------------------
+
+# All that a page may load, run or ask is the engine's own.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "font-src": ["'self'"],
+        "connect-src": ["'self'", *([STREAM_URL] if STREAM_URL else [])],
+        "form-action": ["'self'"],
+        "base-uri": ["'none'"],
+        "frame-ancestors": ["'none'"],
+    }
+}
+
 # --- The simulated market and chain -----------------------------------------------------------------------------------
 
 MOCK_SEED = env.int("MOCK_SEED", 1)
@@ -278,7 +300,10 @@ MOCK_HISTORY_H = env.int("MOCK_HISTORY_H", 24 * 30, validate=validate.Range(min=
 MAX_BODY_BYTES = 64 * 1024
 MAX_BATCH_BYTES = 512 * 1024
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["orders.api.authentication.ApiKeyAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "orders.api.authentication.ApiKeyAuthentication",
+        "orders.api.authentication.SessionOfMember",
+    ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["orders.api.renderers.JSONRenderer"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "orders.api.renderers.JSONNegotiation",

@@ -1,4 +1,4 @@
-"""Where everything is: the REST API, the console, and what operations ask."""
+"""Where everything is: the pages, the REST API, the console, and what operations ask."""
 
 from django.contrib import admin
 from django.urls import include, path
@@ -7,15 +7,15 @@ from django.views.generic import RedirectView
 from orders.api.views import health, ready
 
 urlpatterns = [
-    path("", RedirectView.as_view(url="/api/docs")),
     path("api/", include("orders.api.urls")),
     path("admin", RedirectView.as_view(url="/admin/")),
     path("admin/", admin.site.urls),
     path("health", health),
     path("ready", ready),
+    path("", include("orders.pages.urls")),
 ]
 
-handler400 = "orders.api.problems.handler400"
-handler403 = "orders.api.problems.handler403"
-handler404 = "orders.api.problems.handler404"
-handler500 = "orders.api.problems.handler500"
+handler400 = "orders.pages.errors.handler400"
+handler403 = "orders.pages.errors.handler403"
+handler404 = "orders.pages.errors.handler404"
+handler500 = "orders.pages.errors.handler500"

@@ -7,25 +7,29 @@ A refusal accepts first and closes then, so that a browser sees the code.
 
 import asyncio
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
 
 from channels.consumer import get_handler_name
 from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
+from django.conf import settings
+from django.http import parse_cookie
 from django.utils.dateparse import parse_datetime
 from rest_framework.exceptions import APIException
 
-from orders import accounts, observe, stream_log
+from orders import accounts, observe, passes, people, stream_log
 from orders.api.presentation import order_as_json
 from orders.api.problems import Problem, as_problem
 from orders.api.submission import submit
 from orders.api.throttling import check_rate
 from orders.hub import hub
 from orders.models import Account, Order
+from orders.passes import Pass
 from orders.stream import as_text
 from orders.stream_log import oldest_recent_id, promptly
 from orders.subscription import Subscription
@@ -56,7 +60,7 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
     # No layer of its own: a consumer with one subscribes before it connects, and dies with Redis.
     channel_layer_alias = None
     subscription: Subscription | None = None
-    key_id: int | None = None
+    opened_by: Pass
     is_refused = False
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -95,20 +99,18 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
     async def follow(
         self,
         *,
-        account_id: int,
         order_id: UUID | None,
         seen: dict[UUID, int],
         finished_at: dict[UUID, float] | None = None,
     ) -> None:
         self.subscription = Subscription(
-            account_id=account_id,
+            opened_by=self.opened_by,
             order_id=order_id,
             send=self.send,
             close=self.close,
             seen=seen,
             newer_than=None if order_id else oldest_recent_id(),
             finished_at=finished_at or {},
-            key_id=self.key_id,
         )
         await hub().join(self.subscription)
 
@@ -138,32 +140,50 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         }
 
     async def admitted(self) -> Account:
-        """Whose socket it is, by API key or ticket. Raises Refusal."""
-        scheme, _, key = (
-            dict(self.scope["headers"]).get(b"authorization", b"").decode("latin-1").partition(" ")
-        )
+        """Whose socket it is: by API key, by ticket, or by the session of a person. Raises Refusal."""
+        account, self.opened_by = await self._who_opens()
+        return account
+
+    async def _who_opens(self) -> tuple[Account, Pass]:
+        headers = dict(self.scope["headers"])
+        scheme, _, key = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
         if scheme.lower() == "bearer":
             valid = accounts.known_key(key.strip()) or await promptly(
                 accounts.valid_key, key.strip()
             )
-            account, self.key_id = (valid.account, valid.id) if valid else (None, None)
-        else:
-            account = await promptly(accounts.redeem_ticket, self.query.get("ticket", ""))
-        if account is None:
-            raise Refusal.of(
-                Problem(
-                    401,
-                    "NOT_AUTHENTICATED",
-                    "Name your account: an Authorization: Bearer header, or a fresh ?ticket=.",
-                )
+            if valid is not None:
+                return valid.account, Pass(valid.account_id, key_id=valid.id)
+        elif "ticket" in self.query:
+            account = await promptly(accounts.redeem_ticket, self.query["ticket"])
+            if account is not None:
+                return account, Pass(account.pk)
+        elif session_key := session_key_in(headers):
+            members = await promptly(people.members_signed_in, [session_key])
+            if member := members.get(session_key):
+                return member.account, Pass(member.account_id, session_key=session_key)
+        raise Refusal.of(
+            Problem(
+                401,
+                "NOT_AUTHENTICATED",
+                "Name your account: an Authorization: Bearer header, a fresh ?ticket=, or a session of this origin.",
             )
-        return account
+        )
 
-    def check_key(self, account: Account) -> None:
-        """The key that opened the socket may have been revoked since. Raises Refusal. Touches the database."""
-        valid = accounts.valid_keys([account.pk])
-        if not valid or (self.key_id and (account.pk, self.key_id) not in valid):
-            raise Refusal.of(Problem(401, "NOT_AUTHENTICATED", "This API key has been revoked."))
+    def check_pass(self) -> None:
+        """What opened the socket may not be valid any more. Raises Refusal. Touches the database."""
+        if not passes.still_valid([self.opened_by]):
+            raise Refusal.of(
+                Problem(401, "NOT_AUTHENTICATED", "What opened this socket was revoked since.")
+            )
+
+
+def session_key_in(headers: Mapping[bytes, bytes]) -> str | None:
+    """A browser's session, if its page is of the address that it asks: it sends cookies along for any page."""
+    origin = urlsplit(headers.get(b"origin", b"").decode("latin-1"))
+    if not origin.netloc or origin.netloc != headers.get(b"host", b"").decode("latin-1"):
+        return None
+    cookies = parse_cookie(headers.get(b"cookie", b"").decode("latin-1"))
+    return cookies.get(settings.SESSION_COOKIE_NAME)
 
 
 class OrderConsumer(StreamConsumer):
@@ -183,7 +203,7 @@ class OrderConsumer(StreamConsumer):
         if place.is_final and after == place.last_seq:
             await self.close(1000)
             return
-        await self.follow(account_id=account.pk, order_id=order_id, seen={order_id: after})
+        await self.follow(order_id=order_id, seen={order_id: after})
 
     def _order_id(self, given: str) -> UUID:
         try:
@@ -217,11 +237,11 @@ class SubmitConsumer(StreamConsumer):
         if text is None:
             raise Refusal.of(Problem(400, "BINARY_FRAME", "Send the order as a text frame."))
         order = await promptly(self._submit, text)
-        await self.follow(account_id=order.account_id, order_id=order.id, seen={order.id: 0})
+        await self.follow(order_id=order.id, seen={order.id: 0})
 
     def _submit(self, text: str) -> Order:
         try:
-            self.check_key(self._account)
+            self.check_pass()
             check_rate(self._account.id)
             return submit(self._account, text.encode(), idempotency_key=None).order
         except APIException as error:
@@ -248,7 +268,7 @@ class AccountConsumer(StreamConsumer):
             after = page[-1].id
             await self._until_read()
         # What happened since the snapshot was read is in the log, which the hub reads first.
-        await self.follow(account_id=account.id, order_id=None, seen=seen, finished_at=finished_at)
+        await self.follow(order_id=None, seen=seen, finished_at=finished_at)
 
     async def _until_read(self) -> None:
         """Let the client read what it was sent: a long snapshot must not make it look slow. Raises Refusal."""

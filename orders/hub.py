@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 
 from channels.layers import get_channel_layer
 
-from orders import accounts, observe, stream_log
+from orders import observe, passes, stream_log
 from orders.gathering import AsyncGathering
 from orders.recent import RecentEvents
 from orders.stream import group_of
@@ -249,21 +249,14 @@ class Hub:
                 yield account_id, subscription
 
     async def _lock_out(self) -> None:
-        """Close the sockets whose key was revoked; a ticket's, when its account has no valid key left."""
+        """Close the sockets whose key was revoked, and those of people who signed out or may not come in any more."""
         await asyncio.sleep(COMPARE_EVERY_S)
         sockets = self._subscriptions()
         if not sockets:
             return
-        valid = await in_database(accounts.valid_keys, {each.account_id for each in sockets})
-        let_in = {account_id for account_id, _ in valid}
-        keys = {key_id for _, key_id in valid}
+        valid = await in_database(passes.still_valid, {each.opened_by for each in sockets})
         for subscription in sockets:
-            is_valid = (
-                subscription.account_id in let_in
-                if subscription.key_id is None
-                else subscription.key_id in keys
-            )
-            if not is_valid:
+            if subscription.opened_by not in valid:
                 self.leave(subscription)
                 await self._at_its_edge(subscription, subscription.close(NOT_AUTHENTICATED))
 

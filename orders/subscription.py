@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from orders.passes import Pass
 from orders.stream import Event, as_text
 
 # How long a finished order is remembered, so that a group message that comes late isn't taken for news.
@@ -33,17 +34,19 @@ class Subscription:
     """`order_id` None follows all of the account's orders; `seen` says up to which seq each has been heard.
 
     Orders that an account's stream has not seen count from seq 1, if their ids are not smaller than `newer_than`.
-    `key_id` is the API key that opened the socket; None if a ticket did.
     """
 
-    account_id: int
+    opened_by: Pass
     order_id: UUID | None
     send: Callable[[str], Awaitable[None]]
     close: Callable[[int], Awaitable[None]]
     seen: dict[UUID, int] = field(default_factory=dict)
     newer_than: UUID | None = None
     finished_at: dict[UUID, float] = field(default_factory=dict)
-    key_id: int | None = None
+
+    @property
+    def account_id(self) -> int:
+        return self.opened_by.account_id
 
     def lacks(self, order_id: UUID, seq: int) -> bool:
         return self.seen.get(order_id, 0) < seq

@@ -11,6 +11,7 @@ import pytest_asyncio
 from orders import hub as hub_module
 from orders import stream_log
 from orders.hub import Hub
+from orders.passes import Pass
 from orders.stream_log import Place, oldest_recent_id
 from orders.subscription import Subscription
 
@@ -120,7 +121,7 @@ def socket_of(
         raise AssertionError(code)
 
     return Subscription(
-        account_id=account_id,
+        opened_by=Pass(account_id),
         order_id=order_id,
         send=send,
         close=close,

@@ -6,10 +6,10 @@ add an account, issue an API key, revoke one.
 
 from django.contrib import admin
 
-from orders.admin.accounts import AccountAdmin, ApiKeyAdmin
+from orders.admin.accounts import AccountAdmin, ApiKeyAdmin, MemberAdmin
 from orders.admin.orders import OrderAdmin
 from orders.admin.venues import VenueStateAdmin
-from orders.models import Account, ApiKey, Order, VenueState
+from orders.models import Account, ApiKey, Member, Order, VenueState
 
 admin.site.site_header = "Order Execution Engine"
 admin.site.site_title = "Order Execution Engine"
@@ -18,4 +18,5 @@ admin.site.index_title = "Audit console"
 admin.site.register(Order, OrderAdmin)
 admin.site.register(VenueState, VenueStateAdmin)
 admin.site.register(Account, AccountAdmin)
+admin.site.register(Member, MemberAdmin)
 admin.site.register(ApiKey, ApiKeyAdmin)

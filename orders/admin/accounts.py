@@ -1,4 +1,7 @@
-"""Accounts, which can be added, and their API keys, which can be issued and revoked. A key in clear is never stored."""
+"""Accounts, which can be added, their people and their API keys, which can be issued and revoked.
+
+A key in clear is never stored.
+"""
 
 from typing import Any
 
@@ -13,7 +16,7 @@ from django.utils.safestring import SafeString
 from orders import accounts
 from orders.admin.format import chip, code, instant
 from orders.admin.permissions import NoChange, ReadOnly
-from orders.models import Account, ApiKey
+from orders.models import Account, ApiKey, Member
 
 
 class KeyColumns:
@@ -41,6 +44,36 @@ class KeyInline(KeyColumns, ReadOnly, admin.TabularInline):  # type: ignore[type
     fields = readonly_fields = ("beginning", "label", "validity", "issued", "revoked")
 
 
+class MemberAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Who may sign in and trade for which account: who is removed here, or made inactive, is shut out in a second."""
+
+    autocomplete_fields = ("user", "account")
+    fields = ("user", "account")
+    list_display = ("user", "account", "since")
+    list_select_related = ("user", "account")
+    ordering = ("user__username",)
+    search_fields = ("user__username", "account__name")
+
+    def has_change_permission(self, request: HttpRequest, obj: Member | None = None) -> bool:
+        return False
+
+    @admin.display(description="Since")
+    def since(self, member: Member) -> str:
+        return instant(member.created_at)
+
+
+class MemberInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
+    model = Member
+    extra = 0
+    ordering = ("user__username",)
+    fields = readonly_fields = ("user", "since")
+    verbose_name_plural = "People who trade for it"
+
+    @admin.display(description="Since")
+    def since(self, member: Member) -> str:
+        return instant(member.created_at)
+
+
 class AccountAdmin(NoChange, admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ("name", "created", "orders")
     ordering = ("name",)
@@ -50,7 +83,7 @@ class AccountAdmin(NoChange, admin.ModelAdmin):  # type: ignore[type-arg]
         return ("name", "created", "orders") if obj else ("name",)
 
     def get_inlines(self, request: HttpRequest, obj: Account | None) -> list[Any]:
-        return [KeyInline] if obj else []
+        return [MemberInline, KeyInline] if obj else []
 
     @admin.display(description="Created")
     def created(self, account: Account) -> str:

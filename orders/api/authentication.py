@@ -1,13 +1,16 @@
-"""Who is asking: the account behind `Authorization: Bearer <API key>`."""
+"""Who is asking: the account behind `Authorization: Bearer <API key>`, or that of a person who signed in."""
 
 from typing import Any
 
+from django.conf import settings
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework import authentication, exceptions
 from rest_framework.request import Request
 
 from orders import accounts
+from orders.api.problems import Problem
 from orders.models import Account
+from orders.people import account_of_person
 
 
 class ApiKeyAuthentication(authentication.BaseAuthentication):
@@ -25,6 +28,29 @@ class ApiKeyAuthentication(authentication.BaseAuthentication):
 
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="orders"'
+
+
+class SessionOfMember(authentication.SessionAuthentication):
+    """The pages' own requests. `config.middleware` finds the person only where no `Authorization` header stands."""
+
+    def authenticate(self, request: Request) -> tuple["Caller", None] | None:
+        person = getattr(request._request, "user", None)
+        if person is None or not person.is_authenticated:
+            return None
+        self.enforce_csrf(request)
+        account = account_of_person(person)
+        if account is None:
+            raise Problem(403, "NO_ACCOUNT", f"{person.get_username()} trades for no account.")
+        return Caller(account), None
+
+    def enforce_csrf(self, request: Request) -> None:
+        """Raises Problem."""
+        try:
+            super().enforce_csrf(request)
+        except exceptions.PermissionDenied as error:
+            raise Problem(
+                403, "CSRF_FAILED", "Send the page's CSRF token as X-CSRFToken."
+            ) from error
 
 
 class Caller:
@@ -52,3 +78,18 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
         return {"type": "http", "scheme": "bearer", "description": "An account's API key."}
+
+
+class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """How the OpenAPI document describes it."""
+
+    target_class = SessionOfMember
+    name = "session"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
+        return {
+            "type": "apiKey",
+            "in": "cookie",
+            "name": settings.SESSION_COOKIE_NAME,
+            "description": "A member's session; what changes something needs X-CSRFToken, too.",
+        }

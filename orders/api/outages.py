@@ -6,6 +6,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from config.postgres.patience import ANSWER_WITHIN_S, answering_within
 from orders.api.problems import DATABASE_AWAY, RETRY_AFTER_S
+from orders.pages.errors import page_of
 
 
 class AnswerInTime:
@@ -24,9 +25,11 @@ class AnswerInTime:
         """Below /api the views answer with a problem document themselves."""
         if not isinstance(error, DATABASE_AWAY):
             return None
-        return HttpResponse(
+        answer = page_of(
+            503,
             "The database can't be reached now. Try again in a moment.",
-            status=503,
-            content_type="text/plain; charset=utf-8",
-            headers={"Retry-After": str(RETRY_AFTER_S)},
+            request=None,
+            retryable=True,
         )
+        answer["Retry-After"] = str(RETRY_AFTER_S)
+        return answer

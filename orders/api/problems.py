@@ -6,8 +6,7 @@ from typing import Any
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.views import defaults
+from django.http import Http404
 from psycopg_pool import PoolTimeout
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -143,40 +142,3 @@ def _invalid(error: exceptions.ValidationError) -> Problem:
 
 def _sentence(error: exceptions.APIException) -> str:
     return str(error.detail)
-
-
-# --- Django's own error pages: problems below /api, pages elsewhere ---------------------------------------------------
-
-
-def handler404(request: HttpRequest, exception: Exception) -> HttpResponse:
-    if _is_api(request):
-        return _as_response(as_problem(Http404()))
-    return defaults.page_not_found(request, exception)
-
-
-def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:
-    if _is_api(request):
-        return _as_response(as_problem(SuspiciousOperation()))
-    return defaults.bad_request(request, exception)
-
-
-def handler403(request: HttpRequest, exception: Exception) -> HttpResponse:
-    if _is_api(request):
-        return _as_response(as_problem(PermissionDenied()))
-    return defaults.permission_denied(request, exception)
-
-
-def handler500(request: HttpRequest) -> HttpResponse:
-    if _is_api(request):
-        return _as_response(
-            Problem(500, "INTERNAL", "Something went wrong on our side.", retryable=True)
-        )
-    return defaults.server_error(request)
-
-
-def _is_api(request: HttpRequest) -> bool:
-    return request.path.startswith("/api/")
-
-
-def _as_response(problem: Problem) -> HttpResponse:
-    return JsonResponse(problem.as_json(), status=problem.status, content_type=CONTENT_TYPE)

@@ -19,7 +19,7 @@ from django.db.migrations.executor import MigrationExecutor
 from config.stack.kept import ADMIN_USER, keep_secret, secret_path, write_private
 from config.stack.reach import Unreachable, create_database, reach_postgres
 from orders import accounts
-from orders.models import Account
+from orders.models import Account, Member
 from routing import simulated_schema
 
 DEMO_ACCOUNT = "demo"
@@ -62,6 +62,7 @@ class Command(BaseCommand):
             if demo:
                 self._make_demo_account()
                 self._make_admin()
+                self._let_the_admin_trade()
 
     def _migrate(self) -> None:
         executor = MigrationExecutor(connection)
@@ -99,3 +100,10 @@ class Command(BaseCommand):
                 f"The user {ADMIN_USER} keeps its password (`manage.py changepassword "
                 f"{ADMIN_USER}` sets another)."
             )
+
+    def _let_the_admin_trade(self) -> None:
+        """For the demo account, unless somebody decided otherwise."""
+        admin = get_user_model().objects.filter(username=ADMIN_USER).first()
+        demo = Account.objects.filter(name=DEMO_ACCOUNT).first()
+        if admin is not None and demo is not None:
+            Member.objects.get_or_create(user=admin, defaults={"account": demo})
