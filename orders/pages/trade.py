@@ -6,9 +6,11 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from orders.people import account_of_person
+from orders.stream import rfc3339
 from routing.tokens import TOKENS
 
 
@@ -26,7 +28,7 @@ def _settings() -> dict[str, Any]:
     """What the page's modules need to know and no answer of the API tells."""
     return {
         "streamUrl": settings.STREAM_URL,
-        "quoteTtlS": settings.QUOTE_TTL_S,
+        "now": rfc3339(timezone.now()),
         "tokens": [
             {"symbol": token.symbol, "name": token.name, "decimals": token.decimals}
             for token in TOKENS.values()

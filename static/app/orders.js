@@ -1,0 +1,117 @@
+// The account's orders as the page knows them: pages of the history, snapshots and events, merged by `seq`.
+
+import { get } from "./api.js";
+
+const FINAL = new Set(["confirmed", "failed", "cancelled"]);
+const PAGE = 200;
+// Events of orders that nobody told of yet: asked for together, after a moment.
+const GATHER_MS = 150;
+
+export const isFinal = (order) => FINAL.has(order.status);
+
+/** Dispatches `change` (detail: ids that are new or moved on) and `event` (detail: `{order, event}`, for what just happened). */
+export class Orders extends EventTarget {
+  #byId = new Map();
+  #early = new Map(); // events of orders that are not known yet
+  #older = null; // the address of the next page of history
+  #asking = null;
+
+  get(id) {
+    return this.#byId.get(id);
+  }
+
+  /** Newest first: ids begin with the time. */
+  all() {
+    return [...this.#byId.values()].sort((one, other) => (one.orderId < other.orderId ? 1 : -1));
+  }
+
+  get hasOlder() {
+    return this.#older !== null;
+  }
+
+  /** The newest page of the history. Throws a Problem. */
+  async load() {
+    const page = await get("/api/orders", { params: { limit: PAGE } });
+    this.#older = page.next;
+    this.#learn(page.orders);
+  }
+
+  /** One more page. Throws a Problem. */
+  async loadOlder() {
+    const address = this.#older;
+    if (address === null) return;
+    this.#older = null; // one at a time
+    try {
+      const page = await get(new URL(address).pathname + new URL(address).search);
+      this.#older = page.next;
+      this.#learn(page.orders);
+    } catch (problem) {
+      this.#older = address;
+      throw problem;
+    }
+  }
+
+  /** What the API answered of one order. */
+  learn(order) {
+    this.#learn([order]);
+  }
+
+  /** A message of the account's stream. */
+  hear(message) {
+    if (message.type === "order.snapshot") this.#learn([message]);
+    if (message.type !== "order.event") return;
+    const known = this.#byId.get(message.orderId);
+    if (known) {
+      this.#apply(known, message);
+      this.#tell([message.orderId]);
+      return;
+    }
+    const early = this.#early.get(message.orderId) ?? [];
+    this.#early.set(message.orderId, [...early, message]);
+    this.#asking ??= setTimeout(() => this.#askForEarly(), GATHER_MS);
+  }
+
+  #learn(orders) {
+    const changed = [];
+    for (const order of orders) {
+      const known = this.#byId.get(order.orderId);
+      if (!known || known.seq < order.seq) {
+        this.#byId.set(order.orderId, { ...order });
+        changed.push(order.orderId);
+      }
+      for (const event of this.#early.get(order.orderId) ?? []) this.#apply(this.#byId.get(order.orderId), event);
+      this.#early.delete(order.orderId);
+    }
+    if (changed.length) this.#tell(changed);
+  }
+
+  #apply(order, event) {
+    if (event.seq <= order.seq) return;
+    order.seq = event.seq;
+    order.status = event.status;
+    order.attempt = event.attempt;
+    order.updatedAt = event.timestamp;
+    order.inDoubt = event.inDoubt ?? null;
+    order.cancelRequested ||= Boolean(event.cancelRequested);
+    for (const name of ["selectedDex", "txHash", "executedPrice", "amountOut"]) order[name] = event[name] ?? order[name];
+    if (isFinal(order)) order.error = event.error ?? null;
+    this.dispatchEvent(new CustomEvent("event", { detail: { order, event } }));
+  }
+
+  /** The newest page tells of most; whoever is not on it is asked for alone. */
+  async #askForEarly() {
+    try {
+      this.#learn((await get("/api/orders", { params: { limit: PAGE } })).orders);
+      for (const id of [...this.#early.keys()]) this.#learn([await get(`/api/orders/${id}`)]);
+      this.#asking = null;
+    } catch { // the engine is away: the stream says so, and later it is asked again
+      this.#asking = setTimeout(() => this.#askForEarly(), 2_000);
+      return;
+    }
+    if (this.#early.size) this.#asking = setTimeout(() => this.#askForEarly(), GATHER_MS);
+  }
+
+  #tell(ids) {
+    this.dispatchEvent(new CustomEvent("change", { detail: ids }));
+  }
+}
