@@ -5,6 +5,7 @@ in this market, so seed and slot alone decide what is seen. What it refuses: to 
 """
 
 import asyncio
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Context, Decimal
@@ -35,11 +36,15 @@ _MUCH_BASE: Final = 10**18
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """The prices of one slot: of the pair's first token, in its second. `pools` has a price for each label."""
+    """The prices of one slot: of the pair's first token, in its second. `pools` has a price for each label.
+
+    `venues` has the venue of each of them.
+    """
 
     slot: int
     reference: Decimal
     pools: tuple[Decimal, ...]
+    venues: tuple[str, ...]
 
     @property
     def distances_bps(self) -> list[Decimal]:
@@ -101,7 +106,7 @@ class Size:
 
 
 class Window:
-    """The market of a seed, looked at from outside."""
+    """The market of a seed, looked at from outside. Safe to share between threads."""
 
     def __init__(self, *, seed: int) -> None:
         self._market = Market(seed=seed)
@@ -110,19 +115,24 @@ class Window:
 
     def pools(self, pair: Pair) -> Mapping[str, str]:
         """The pair's pools: a label for each, by address."""
-        found = (pool for answer in self._answers([pair], 0) for pool in answer.pools)
+        answers = asyncio.run(self._answers([pair], 0))
+        found = (pool for answer in answers for pool in answer.pools)
         return {pool.address: label_of_pool(pool) for pool in found}
 
     def looks(self, pair: Pair, slots: Sequence[int]) -> list[Look]:
-        """The prices of a pair that has pools, in each of the slots."""
-        return [self._look(pair, slot) for slot in slots]
+        """The prices of a pair in each of the slots. Where no pool trades it, there is only the reference."""
+
+        async def look_at_all() -> list[Look]:
+            return [self._look(pair, slot, await self._answers([pair], slot)) for slot in slots]
+
+        return asyncio.run(look_at_all())
 
     def sizes(self, pair: Pair, *, slot: int) -> list[Size]:
         """Orders for the pair's first token, from `SMALLEST_USD` to `LARGEST_USD`, each so much larger than the last.
 
         Amounts have three digits.
         """
-        answers = self._answers(pairs_of(Swap(*pair, 0)), slot)
+        answers = asyncio.run(self._answers(pairs_of(Swap(*pair, 0)), slot))
         whole_usd = Decimal(self._market.price_pico_usd(pair[0], slot)) / PICO_USD
         growth = LARGEST_USD / SMALLEST_USD
         amounts = (
@@ -131,14 +141,15 @@ class Window:
         )
         return [self._size(pair, amount, amount * whole_usd, answers) for amount in amounts]
 
-    def _look(self, pair: Pair, slot: int) -> Look:
+    def _look(self, pair: Pair, slot: int, answers: Sequence[Answer]) -> Look:
         base, quote = pair
         whole = Decimal(10) ** (base.decimals - quote.decimals)
-        pools = [pool for answer in self._answers([pair], slot) for pool in answer.pools]
+        pools = [pool for answer in answers for pool in answer.pools]
         return Look(
             slot=slot,
             reference=whole * self._market.reference_price(base, quote, slot=slot) / PRICE_ONE,
             pools=tuple(whole * pool.at_mid(base, _MUCH_BASE) / _MUCH_BASE for pool in pools),
+            venues=tuple(pool.venue for pool in pools),
         )
 
     def _size(
@@ -153,15 +164,10 @@ class Window:
             return Size(amount, dollars, refusal=undecided.error.code)
         return Size(amount, dollars, decision)
 
-    def _answers(self, pairs: Sequence[Pair], slot: int) -> list[Answer]:
+    async def _answers(self, pairs: Sequence[Pair], slot: int) -> list[Answer]:
         """What the venues answer in this slot: at once, and always."""
-
-        async def ask() -> list[tuple[Pool, ...]]:
-            return [await venue.pools(pairs) for venue in self._venues.values()]
-
         self._feed.slot = slot
-        found = asyncio.run(ask())
-        return [Answer(name, pools) for name, pools in zip(self._venues, found, strict=True)]
+        return [Answer(name, await venue.pools(pairs)) for name, venue in self._venues.items()]
 
 
 def label_of_pool(pool: Pool) -> str:
@@ -169,8 +175,8 @@ def label_of_pool(pool: Pool) -> str:
     return f"{label_of(pool.venue)} {pool.address[:4]}"
 
 
-class _Feed:
-    """A feed of one slot, in which nobody has swapped."""
+class _Feed(threading.local):
+    """A feed of one slot, another one in each thread, in which nobody has swapped."""
 
     slot = 0
 

@@ -137,11 +137,11 @@ class Market:
 
     def _price_pico_usd(self, symbol: str, slot: int) -> int:
         reference = REFERENCES[symbol]
-        noise_ppm = self._noise_ppm(f"price:{symbol}", slot, PRICE_OCTAVES)
-        noise_ppm += self._jumps_ppm(symbol, slot)
-        price_pico = (
-            reference.price_pico * (PPM + noise_ppm * reference.volatility_pct // 100) // PPM
-        )
+        price_pico = reference.price_pico
+        if reference.volatility_pct:  # of what stands still, no noise need be drawn
+            noise_ppm = self._noise_ppm(f"price:{symbol}", slot, PRICE_OCTAVES)
+            noise_ppm += self._jumps_ppm(symbol, slot)
+            price_pico = price_pico * (PPM + noise_ppm * reference.volatility_pct // 100) // PPM
         if reference.follows is None:
             return price_pico
         return price_pico * self._cached_price(reference.follows, slot) // PICO_USD

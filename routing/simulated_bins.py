@@ -5,7 +5,10 @@ which those who provide the liquidity move after it every ten minutes. What it r
 comes from, a swap, or what a swap pays.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Final
 
 from solders.pubkey import Pubkey
@@ -116,7 +119,7 @@ class SimulatedBins:
             ),
             last_update_s=self._last_update_s(now_s),
             now_s=now_s,
-            **asdict(self._preset),
+            **_fees(self.bin_step),
         )
 
     def _stands_at(self, slot: int) -> tuple[int, int]:
@@ -189,6 +192,12 @@ class SimulatedBins:
         return self.market.draw(f"{label}:{self.address}")
 
 
+@lru_cache
+def _fees(bin_step: int) -> Mapping[str, int]:
+    return MappingProxyType(asdict(PRESETS[bin_step]))
+
+
+@lru_cache(maxsize=1_024)
 def _shape_ppm(distance: int) -> int:
     """The bell (1 - u*u)**2, for u = -1 .. 1 over its reach, on its floor."""
     if abs(distance) >= _REACH:
