@@ -47,6 +47,14 @@ class Look:
     venues: tuple[str, ...]
 
     @property
+    def bands(self) -> dict[str, tuple[Decimal, Decimal]]:
+        """The lowest and the highest price of each venue's pools."""
+        prices: dict[str, list[Decimal]] = {}
+        for venue, price in zip(self.venues, self.pools, strict=True):
+            prices.setdefault(venue, []).append(price)
+        return {venue: (min(found), max(found)) for venue, found in prices.items()}
+
+    @property
     def distances_bps(self) -> list[Decimal]:
         """How far each pool is from the reference."""
         return [(price / self.reference - 1) * BPS for price in self.pools]

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from routing.chain import Chain
 from routing.route import ReferencePrices
@@ -21,14 +22,17 @@ class Exchange:
     """One per process. `venues` is by name.
 
     `genesis_hash()` is the cluster that we trade on, whatever a node says of itself.
-    `purge(before_slot)` forgets old landed transactions and returns how many; `close()` gives every
-    connection back.
+    `current_slot()` and `begins_at(slot)` are clocks: only the first call of either needs the chain, and raises
+    `Unavailable` while that can't be reached. `purge(before_slot)` forgets old landed transactions and returns
+    how many; `close()` gives every connection back.
     """
 
     chain: Chain
     venues: Mapping[str, Venue]
     genesis_hash: Callable[[], str]
     prices: Prices
+    current_slot: Callable[[], int]
+    begins_at: Callable[[int], datetime]
     purge: Callable[[int], int]
     close: Callable[[], None]
 
@@ -52,6 +56,8 @@ def simulated_exchange(
         venues=chain.venues,
         genesis_hash=chain.genesis_hash,
         prices=chain.market.reference_prices,
+        current_slot=chain.current_slot,
+        begins_at=chain.begins_at,
         purge=chain.purge,
         close=chain.close,
     )

@@ -9,6 +9,7 @@ depends neither on who asks nor on when.
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import lru_cache
 from typing import Final
 
@@ -213,6 +214,10 @@ class SimulatedChain:
     def current_slot(self) -> int:
         """The slot of this instant; also the block height, since no slot is skipped here."""
         return self._clock.slot()
+
+    def begins_at(self, slot: int) -> datetime:
+        """When a slot begins, or began."""
+        return self._clock.begins_at(slot)
 
     def reading(self) -> Reading:
         """The pools' displacement as this slot finds it. Needs a query or two, the first time in a slot."""

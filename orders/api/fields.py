@@ -12,6 +12,7 @@ from rest_framework import serializers
 from routing.tokens import TOKENS
 
 DECIMAL = re.compile(r"\d{1,40}(\.\d{1,40})?", re.ASCII)
+INTEGER = re.compile(r"-?\d{1,18}", re.ASCII)
 
 
 @extend_schema_field(OpenApiTypes.STR)
@@ -53,6 +54,15 @@ class StrictIntegerField(serializers.IntegerField):
 
     def to_internal_value(self, data: Any) -> int:
         if not isinstance(data, int) or isinstance(data, bool):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class ParameterIntegerField(serializers.IntegerField):
+    """An integer in a query, written in digits: Python would take 1_0 for 10, too."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if not INTEGER.fullmatch(str(data)):
             self.fail("invalid")
         return super().to_internal_value(data)
 

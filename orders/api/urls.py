@@ -15,6 +15,7 @@ urlpatterns = [
     path("stream-tickets", views.StreamTicketView.as_view(), name="stream-tickets"),
     path("tokens", views.TokensView.as_view(), name="tokens"),
     path("venues", views.VenuesView.as_view(), name="venues"),
+    path("prices", views.PricesView.as_view(), name="prices"),
     path("schema", SpectacularAPIView.as_view(), name="schema"),
     path("docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
 ]

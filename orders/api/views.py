@@ -18,12 +18,13 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from orders import accounts, intake
-from orders.api import quote_schema, schema
+from orders.api import price_schema, quote_schema, schema
 from orders.api.authentication import account_of
 from orders.api.batch import batch_as_json, orders_in, submit_batch
 from orders.api.filters import OrderFilter, OrderPages
 from orders.api.parsers import BatchJSONParser
 from orders.api.presentation import order_as_json, order_with_history_as_json, venue_as_json
+from orders.api.prices import prices
 from orders.api.problems import DATABASE_AWAY, Problem
 from orders.api.quotes import quote
 from orders.api.submission import submit
@@ -180,6 +181,14 @@ class VenuesView(APIView):
         return Response(
             {"venues": [venue_as_json(venue, lately[name]) for name, venue in venues.items()]}
         )
+
+
+class PricesView(APIView):
+    """What a pair's prices have been lately."""
+
+    @extend_schema(**price_schema.PRICES)
+    def get(self, request: Request) -> Response:
+        return Response(prices(request.query_params.dict()))
 
 
 @csrf_exempt
