@@ -144,6 +144,7 @@ export class Blotter {
   async #loadOlder() {
     try {
       await this.#orders.loadOlder();
+      this.#relist(); // all of it may have been known: then only the end of the history is new
     } catch (problem) {
       toast(problem.detail, { isBad: true });
     }

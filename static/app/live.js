@@ -33,11 +33,15 @@ export const enableCopying = () => {
   });
 };
 
+const MOST_TOASTS = 2;
+
 /** Says what just happened, for a moment. */
 export const toast = (text, { isBad = false } = {}) => {
+  const toasts = document.querySelector(".toasts");
+  while (toasts.childElementCount >= MOST_TOASTS) toasts.firstElementChild.remove();
   const note = document.createElement("p");
   note.textContent = text;
   note.classList.toggle("bad", isBad);
-  document.querySelector(".toasts").append(note);
+  toasts.append(note);
   setTimeout(() => note.remove(), isBad ? 8000 : 4000);
 };

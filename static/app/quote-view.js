@@ -43,7 +43,7 @@ const list = (rows) =>
 
 const againstTheMarket = ({ amountOut, referenceValue }) => {
   const share = (Number(amountOut) / Number(referenceValue) - 1) * 100;
-  return `${share > 0 ? "+" : ""}${share.toFixed(2)} %`;
+  return `${share < 0 ? "−" : "+"}${Math.abs(share).toFixed(2)} %`;
 };
 
 /** Fees are taken in what each leg is given, which differs where a route goes over a third token. */

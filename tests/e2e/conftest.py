@@ -22,7 +22,7 @@ from tests.e2e.visitor import CHROMIUM_OPTIONS, Watch, close, open_page
 from tests.engine import WebServer, Worker
 
 # Slow enough that each state is seen, fast enough that nobody waits.
-PACE = {"MOCK_QUOTE_DELAY_MS": "60", "MOCK_SWAP_DELAY_MS": "600-900"}
+PACE = {"MOCK_QUOTE_DELAY_MS": "60", "MOCK_SWAP_DELAY_MS": "600-900", "QUOTE_TTL_S": "6"}
 
 
 @pytest.fixture(scope="package")

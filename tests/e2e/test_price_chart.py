@@ -158,7 +158,9 @@ def test_another_pair_is_drawn_over_the_same_range(chart: Page) -> None:
     # So much of a cheap token that its price has no zeros in front.
     expect(chart.locator(".price-now")).to_contain_text("SOL for 1,000,000 BONK")
     expect(price(chart)).to_have_text(re.compile(r"^0\.[1-9]\d{6}$"))
-    expect(chart.get_by_role("img", name="Price of BONK in SOL over the last 5 min")).to_be_visible()
+    expect(
+        chart.get_by_role("img", name="Price of BONK in SOL over the last 5 min")
+    ).to_be_visible()
 
 
 def test_a_pair_that_no_pool_trades_has_the_markets_line_only(chart: Page) -> None:
@@ -186,7 +188,9 @@ def test_no_prices_are_said_so_and_asked_for_again(page: Page, watch: Watch) -> 
     page.clock.install()
     page.route(PRICES, away)
     open_chart(page)
-    expect(state(page)).to_contain_text("No prices now. The chain's node did not answer a moment ago.")
+    expect(state(page)).to_contain_text(
+        "No prices now. The chain's node did not answer a moment ago."
+    )
     expect(price(page)).to_have_text("–")
     expect(page.get_by_role("table")).to_be_hidden()
 

@@ -25,6 +25,7 @@ def open_socket(web: WebServer, api_key: str) -> Callable[..., Any]:
         path: str, *, key: str | None = api_key, **options: Any
     ) -> AsyncIterator[Socket]:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
+        headers |= options.pop("additional_headers", {})
         async with connect(
             f"ws://127.0.0.1:{web.port}{path}", additional_headers=headers, **options
         ) as opened:
