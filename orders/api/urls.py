@@ -1,7 +1,7 @@
 """The addresses of the REST API."""
 
 from django.urls import path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from orders.api import views
 
@@ -17,5 +17,5 @@ urlpatterns = [
     path("venues", views.VenuesView.as_view(), name="venues"),
     path("prices", views.PricesView.as_view(), name="prices"),
     path("schema", SpectacularAPIView.as_view(), name="schema"),
-    path("docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
 ]
