@@ -18,7 +18,7 @@ const FEWER_DIGITS = 6;
 
 const FRAME = `
   <div class="price-head">
-    <p class="price-now"><span class="swatch line"></span><strong data-part="price">–</strong> <span data-part="unit"></span></p>
+    <p class="price-now" data-part="now"><span class="swatch line"></span><strong data-part="price">–</strong> <span data-part="unit"></span></p>
     <p class="price-change" data-part="change"></p>
     <div class="segments" role="group" aria-label="How far back" data-part="ranges"></div>
   </div>
@@ -164,6 +164,7 @@ export class PriceChart {
   #begin() {
     const { tokenIn, tokenOut } = this.#pair;
     this.#isDrawn = true;
+    this.#parts.now.hidden = this.#parts.change.hidden = false;
     this.#element.setAttribute("aria-busy", "false");
     this.#parts.unit.textContent = `${tokenOut} for ${this.#many.toLocaleString("en")} ${tokenIn}`;
     const venues = Object.keys(this.#latest.venues);
@@ -243,9 +244,7 @@ export class PriceChart {
   #blank() {
     this.#element.setAttribute("aria-busy", "false");
     this.#plot.clear();
-    for (const part of ["unit", "change"]) this.#parts[part].textContent = "";
-    this.#parts.price.textContent = "–";
-    this.#parts.table.hidden = this.#parts.note.hidden = true;
+    for (const part of ["now", "change", "table", "note"]) this.#parts[part].hidden = true;
     this.#parts.plot.setAttribute("aria-label", "Price chart, empty");
   }
 
@@ -254,9 +253,12 @@ export class PriceChart {
     const said = [what, why].filter(Boolean).join(" ");
     if (state.dataset.said === said) return; // or it would be read out each time
     state.dataset.said = said;
+    const hadFocus = state.contains(document.activeElement);
     state.replaceChildren();
+    // Whoever pressed the button that is gone goes on beside it.
+    if (hadFocus) this.#parts.ranges.querySelector("[aria-pressed=true]")?.focus();
     if (!said) return;
-    state.append(element("strong", what), element("span", why));
+    state.append(element("strong", what), " ", element("span", why), " ");
     if (retry) {
       const button = Object.assign(element("button", "Try again"), { type: "button", className: "button small" });
       button.addEventListener("click", () => this.#hurry());

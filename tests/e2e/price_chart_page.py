@@ -4,7 +4,10 @@ from playwright.sync_api import Page, Route
 
 PATH = "/a-price-chart"
 # As `CONTENT_SECURITY_POLICY` has it; the one script inline is this page's.
-POLICY = "default-src 'none'; script-src 'self' 'nonce-page'; style-src 'self'; img-src 'self' data:; connect-src 'self'"
+POLICY = (
+    "default-src 'none'; script-src 'self' 'nonce-page'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'"
+)
 DOCUMENT = """<!DOCTYPE html>
 <html lang="en" data-theme="auto">
 <head>
