@@ -16,7 +16,6 @@ DOCUMENT = """<!DOCTYPE html>
   <title>A price chart</title>
   <link rel="icon" href="/static/icon.svg" type="image/svg+xml">
   <link rel="stylesheet" href="/static/design.css">
-  <link rel="stylesheet" href="/static/vendor/uplot/uplot.css">
   <link rel="stylesheet" href="/static/price-chart.css">
   <script type="module" nonce="page">
     import { PriceChart } from "/static/app/price-chart.js";
