@@ -51,12 +51,12 @@ export class PriceChart {
   #failures = 0;
   #watching = new AbortController();
 
-  /** Fills `element`, a `<figure>`. Nothing is loaded before `show`. */
-  constructor(element) {
-    this.#element = element;
-    element.classList.add("price-chart");
-    element.innerHTML = FRAME;
-    this.#parts = Object.fromEntries([...element.querySelectorAll("[data-part]")].map((part) => [part.dataset.part, part]));
+  /** Adds a figure to `parent`. Nothing is loaded before `show`. */
+  constructor(parent) {
+    this.#element = Object.assign(element("figure"), { className: "price-chart", innerHTML: FRAME });
+    parent.append(this.#element);
+    const parts = this.#element.querySelectorAll("[data-part]");
+    this.#parts = Object.fromEntries([...parts].map((part) => [part.dataset.part, part]));
     this.#parts.ranges.append(...RANGES.map((range) => this.#rangeButton(range)));
     this.#plot = new PricePlot(this.#parts.plot, { onPoint: (index) => this.#point(index) });
     const { signal } = this.#watching;
@@ -81,6 +81,7 @@ export class PriceChart {
     this.#watching.abort();
     this.#stop();
     this.#plot.close();
+    this.#element.remove();
   }
 
   // Loading and following

@@ -19,12 +19,12 @@ DOCUMENT = """<!DOCTYPE html>
   <link rel="stylesheet" href="/static/price-chart.css">
   <script type="module" nonce="page">
     import { PriceChart } from "/static/app/price-chart.js";
-    window.chart = new PriceChart(document.querySelector("figure"));
+    window.chart = new PriceChart(document.getElementById("here"));
     window.chart.show({ tokenIn: "SOL", tokenOut: "USDC" });
   </script>
 </head>
 <body>
-  <main class="page"><section class="card"><div class="body"><figure></figure></div></section></main>
+  <main class="page"><section class="card"><div class="body" id="here"></div></section></main>
 </body>
 </html>
 """

@@ -295,4 +295,4 @@ def test_a_closed_chart_asks_for_nothing_more(page: Page) -> None:
     page.clock.run_for(60_000)
 
     assert seen == []
-    expect(figure(page).locator("canvas")).to_have_count(0)
+    expect(figure(page)).to_have_count(0)
