@@ -4,7 +4,7 @@ The engine runs as long as the package's tests do, on the test database, which i
 a running worker reads can't be emptied under it. So every test has an account and people of its own.
 """
 
-import shutil
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import uuid4
@@ -18,7 +18,7 @@ from pytest_django import DjangoDbBlocker
 
 from orders import accounts
 from orders.models import Account, Member
-from tests.e2e.visitor import CHROMIUM_OPTIONS, Watch, close, open_page
+from tests.e2e.visitor import CHROMIUM_OPTIONS, Watch, close, find_chromium, open_page
 from tests.engine import WebServer, Worker
 
 # Slow enough that each state is seen, fast enough that nobody waits.
@@ -52,9 +52,12 @@ def worker(transactional_db: None) -> Iterator[Worker]:
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium")
-    assert chromium, "These tests need Chromium: apt-get install chromium."
     with sync_playwright() as playwright:
+        chromium = find_chromium(playwright)
+        if chromium is None:
+            needed = "these tests need Chromium: apt-get install chromium, or .venv/bin/playwright install chromium"
+            assert "CI" not in os.environ, needed
+            pytest.skip(needed)
         browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_OPTIONS)
         yield browser
         browser.close()

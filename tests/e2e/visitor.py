@@ -1,5 +1,6 @@
 """Somebody at a browser: signed in, on real pages of a real engine, and whatever goes wrong there is noticed."""
 
+import shutil
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
@@ -8,7 +9,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.contrib.auth.models import AbstractUser
 from django.test import Client
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request
+from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, Request
 
 # What keeps Debian's Chromium to itself: nothing but the pages' own requests leaves it.
 CHROMIUM_OPTIONS = [
@@ -52,6 +53,14 @@ class Watch:
         parts = urlsplit(request.url)
         if parts.scheme not in ("data", "blob") and parts.netloc != self.origin:
             self.complaints.append(f"asked elsewhere: {request.url}")
+
+
+def find_chromium(playwright: Playwright) -> str | None:
+    """Where the system's browser is, or the one that Playwright downloaded; None where there is neither."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    own = playwright.chromium.executable_path
+    found = (shutil.which(name) for name in (*names, own))
+    return next((path for path in found if path), None)
 
 
 def cookies_of(user: AbstractUser) -> SimpleCookie:

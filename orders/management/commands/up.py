@@ -49,8 +49,9 @@ def welcome(ready: Ready, *, ready_path: Path) -> str:
     return f"""
 The engine is ready.
 
+  Trade       {ready.url}  ({admin_login})
+  Console     {ready.admin_url}  (the same)
   API         {ready.url}/api/docs
-  Console     {ready.admin_url}  ({admin_login})
   Flower      {ready.flower_url}  ({ready.flower_user} / {ready.flower_password})
   API key     {ready.api_key}
   All of it   {ready_path}
