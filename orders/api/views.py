@@ -1,18 +1,13 @@
 """The REST API. A view checks, makes one call, and answers."""
 
-from collections.abc import Callable
-from typing import Any
 from uuid import UUID
 
-import redis
 from django.conf import settings
 from django.db import connection
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 from drf_spectacular.utils import extend_schema
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -31,6 +26,7 @@ from orders.api.submission import submit
 from orders.api.throttling import OrderThrottle, check_rate
 from orders.exchange import exchange
 from orders.models import Order
+from orders.parts import redis_answers
 from orders.stream import rfc3339
 from orders.venue_report import reports
 from routing.tokens import TOKENS
@@ -202,10 +198,10 @@ def health(request: HttpRequest) -> JsonResponse:
 @require_safe
 def ready(request: HttpRequest) -> JsonResponse:
     """200 while orders can be accepted, which needs PostgreSQL; without Redis it is slower to execute and stream."""
-    postgres = _answers(_ask_postgres)
+    postgres = _postgres_answers()
     checks = {
         "postgres": "ok" if postgres else "away",
-        "redis": "ok" if _answers(_ask_redis) else "degraded",
+        "redis": "ok" if redis_answers() else "degraded",
     }
     return JsonResponse(
         {"status": "ready" if postgres else "unavailable", **checks},
@@ -213,24 +209,10 @@ def ready(request: HttpRequest) -> JsonResponse:
     )
 
 
-def _answers(ask: Callable[[], Any]) -> bool:
+def _postgres_answers() -> bool:
     try:
-        ask()
-    except (*DATABASE_AWAY, redis.RedisError):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DATABASE_AWAY:
         return False
     return True
-
-
-def _ask_postgres() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
-
-
-def _ask_redis() -> None:
-    with redis.Redis.from_url(
-        settings.REDIS_URL,
-        socket_timeout=0.3,
-        socket_connect_timeout=0.3,
-        retry=Retry(NoBackoff(), 0),
-    ) as client:
-        client.ping()
