@@ -265,6 +265,9 @@ CHECKPOINT_KEY_FILE = Path(env.str("CHECKPOINT_KEY_FILE", "") or DATA_DIR / "che
 
 # --- Pages ------------------------------------------------------------------------------------------------------------
 
+# Where people reach Flower; empty where nobody said.
+FLOWER_URL = env.str("FLOWER_URL", "").rstrip("/")
+
 # All that a page may load, run or ask is the engine's own.
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {

@@ -132,6 +132,9 @@ class Stack:
         }
         if stream_port and not env.get("STREAM_URL"):
             env["STREAM_URL"] = ws_url
+        flower_url = f"http://127.0.0.1:{flower_port}"
+        if not env.get("FLOWER_URL"):
+            env["FLOWER_URL"] = flower_url
         processes = engine_processes(
             env=env,
             data_dir=self.data_dir,
@@ -152,7 +155,7 @@ class Stack:
         self._ready = Ready(
             url=url,
             ws_url=ws_url,
-            flower_url=f"http://127.0.0.1:{flower_port}",
+            flower_url=flower_url,
             admin_url=f"{url}/admin/",
             api_key=self._kept("demo-api-key"),
             admin_user=ADMIN_USER,
