@@ -103,6 +103,11 @@ def request_failed(*, path: str, error: BaseException) -> None:
     log.error("api.failed", path=path, exc_info=error)
 
 
+def panel_failed(*, panel: str, error: Exception) -> None:
+    """A part of the operations page is missing; the others are shown."""
+    log.error("ops.panel_failed", panel=panel, error=str(error))
+
+
 def venue_set_aside(*, venue: str, until: datetime) -> None:
     """Orders go to the others; it is probed by itself, and `venue.taken_back` follows."""
     log.warning("venue.set_aside", venue=venue, until=until.isoformat())

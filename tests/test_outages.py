@@ -220,12 +220,11 @@ def waiting_for_locks() -> int:
         return int(count)
 
 
-def test_a_page_that_meets_the_outage_says_so_instead_of_failing(engine: Engine) -> None:
+@pytest.mark.parametrize("path", ["/admin/", "/ops/"])
+def test_a_page_that_meets_the_outage_says_so_instead_of_failing(engine: Engine, path: str) -> None:
     engine.proxy.refuse()
 
-    page = httpx.get(
-        f"{engine.url}/admin/", headers={"Cookie": f"sessionid={'x' * 32}"}, timeout=30
-    )
+    page = httpx.get(f"{engine.url}{path}", headers={"Cookie": f"sessionid={'x' * 32}"}, timeout=30)
 
     assert page.status_code == 503
     assert "Retry-After" in page.headers

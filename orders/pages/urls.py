@@ -2,11 +2,14 @@
 
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path
+from django.views.generic import RedirectView
 
-from orders.pages import trade
+from orders.pages import ops, trade
 
 urlpatterns = [
     path("", trade.page, name="trade"),
+    path("ops", RedirectView.as_view(pattern_name="operations")),
+    path("ops/", ops.page, name="operations"),
     path(
         "sign-in",
         LoginView.as_view(template_name="pages/sign_in.html", redirect_authenticated_user=True),
