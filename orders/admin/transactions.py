@@ -1,36 +1,21 @@
 """One transaction, as our record and as the chain tell of it: the chain is asked anew each time the page is opened."""
 
-import re
-from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
 from django.http import Http404, HttpRequest
 from django.template.response import TemplateResponse
 
 from orders.admin.format import attempt_link, chip, code, instant, pretty_json, whole
+from orders.chain_record import SIGNATURE, Answer, chain_record
 from orders.exchange import exchange
 from orders.models import OrderAttempt
 from orders.quoting import label_of
-from routing.chain import Chain, Head, LandedTransaction, SignatureStatus
-from routing.errors import Unavailable
+from routing.chain import LandedTransaction
 from routing.tokens import SOL, from_base
 
-SIGNATURE = re.compile("[1-9A-HJ-NP-Za-km-z]{64,88}")
-
 Rows = list[tuple[str, Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the chain knows of a signature. No receipt and no status: it is not known to the node that was asked."""
-
-    receipt: LandedTransaction | None
-    status: SignatureStatus | None
-    head: Head
 
 
 def page(
@@ -44,52 +29,26 @@ def page(
         raise PermissionDenied
     if not SIGNATURE.fullmatch(signature):
         raise Http404("This is not a transaction's signature.")
-    answer, trouble = None, None
-    try:
-        answer = ask(exchange().chain, signature)
-    except Unavailable as error:
-        trouble = str(error)
-    attempt = _attempts().filter(signature=signature).first()
-    named = attempt_of_memo(answer.receipt.memo) if answer and answer.receipt else None
+    record = chain_record(exchange().chain, signature)
+    attempt, answer = record.attempt, record.answer
+    receipt = answer.receipt if answer else None
     context = {
         **console.admin_site.each_context(request),
         "title": "Chain transaction",
         "subtitle": signature,
         "opts": console.opts,
         "signature": signature,
-        "trouble": trouble,
+        "trouble": record.trouble,
         "record": record_rows(attempt) if attempt else [],
         "attempt": attempt,
-        "receipt": receipt_rows(answer.receipt, named) if answer and answer.receipt else [],
-        "is_known": answer is not None and (answer.receipt or answer.status) is not None,
+        "receipt": receipt_rows(receipt, record.named) if receipt else [],
+        "is_known": record.is_known,
         "chain": chain_rows(answer) if answer else [],
-        "contradiction": named is not None and named != attempt,
+        "contradiction": record.contradicts,
     }
     return TemplateResponse(
-        request, "admin/orders/transaction.html", context, status=503 if trouble else 200
+        request, "admin/orders/transaction.html", context, status=503 if record.trouble else 200
     )
-
-
-def ask(chain: Chain, signature: str) -> Answer:
-    """Raises Unavailable."""
-    head = chain.head()
-    (status,) = chain.statuses([signature], search_history=True).statuses
-    (receipt,) = chain.transactions([signature])
-    return Answer(receipt, status, head)
-
-
-def attempt_of_memo(memo: str) -> OrderAttempt | None:
-    """The attempt that a memo, `{orderId}:{attempt}`, names; None if there is none."""
-    order_id, _, number = memo.rpartition(":")
-    try:
-        named = {"order_id": UUID(order_id), "number": int(number)}
-    except ValueError:
-        return None
-    return _attempts().filter(**named).first()
-
-
-def _attempts() -> QuerySet[OrderAttempt]:
-    return OrderAttempt.objects.select_related("order").defer("signed_bytes").order_by("pk")
 
 
 def record_rows(attempt: OrderAttempt) -> Rows:
