@@ -48,7 +48,10 @@ def after_failure(
         message=f"Attempt {order.attempt} came to nothing: {sentence} "
         f"Attempt {order.attempt + 1} follows in {delay_s:.1f} s.",
         due_in_s=delay_s,
-        details={"error": error_as_json(code, sentence, retryable=True)},
+        details={
+            "error": error_as_json(code, sentence, retryable=True),
+            "nextAttemptInS": round(delay_s, 3),
+        },
         attempt=ended,
         opens_attempt=True,
         releases=True,

@@ -1,10 +1,11 @@
 """Orders, attempts, events and venues as the API shows them. Every key is always there; what isn't known is null."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from orders.models import Order, OrderAttempt
+from orders.models import Order, OrderAttempt, OrderEvent
 from orders.receipts import cost_as_json, execution_cost
 from orders.settlement import ASK_AGAIN_S
 from orders.stream import Event, error_as_json, executed_price, rfc3339
@@ -43,16 +44,20 @@ def order_as_json(order: Order) -> dict[str, Any]:
 
 def order_with_history_as_json(order: Order) -> dict[str, Any]:
     """One order with its attempts and its events, each in their order."""
+    return history_as_json(
+        order, list(order.attempts.order_by("number")), list(order.events.order_by("seq"))
+    )
+
+
+def history_as_json(
+    order: Order, attempts: Sequence[OrderAttempt], events: Sequence[OrderEvent]
+) -> dict[str, Any]:
+    """The same of what was read already."""
     token_out = TOKENS[order.token_out]
-    events = [
-        Event.from_row(row, account_id=order.account_id) for row in order.events.order_by("seq")
-    ]
     return {
         **order_as_json(order),
-        "attempts": [
-            _attempt_as_json(attempt, token_out) for attempt in order.attempts.order_by("number")
-        ],
-        "events": [event.as_json() for event in events],
+        "attempts": [_attempt_as_json(attempt, token_out) for attempt in attempts],
+        "events": [Event.from_row(row, account_id=order.account_id).as_json() for row in events],
     }
 
 

@@ -181,6 +181,9 @@ class EventDocument(serializers.Serializer[Any]):
     executedPrice = serializers.CharField(required=False)
     amountOut = serializers.CharField(required=False)
     error = ErrorDocument(required=False)
+    nextAttemptInS = serializers.FloatField(
+        required=False, help_text="How long the attempt that this event opens backs off first."
+    )
     inDoubt = InDoubtDocument(required=False, allow_null=True)
     cancelRequested = serializers.BooleanField(required=False)
     resolution = ResolutionDocument(required=False)
