@@ -4,10 +4,12 @@ from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path
 from django.views.generic import RedirectView
 
-from orders.pages import ops, trade
+from orders.pages import ops, order, trade, transaction
 
 urlpatterns = [
     path("", trade.page, name="trade"),
+    path("orders/<str:order_id>", order.page, name="order"),
+    path("transactions/<str:signature>", transaction.page, name="transaction"),
     path("ops", RedirectView.as_view(pattern_name="operations")),
     path("ops/", ops.page, name="operations"),
     path(

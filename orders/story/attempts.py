@@ -61,14 +61,23 @@ class AttemptStory:
     parts: tuple[Part, ...]
     figures: tuple[tuple[str, str], ...]
     signature: str
-    last_valid_block_height: int | None
+    last_valid: str  # block height
     error_code: str
     error: str
     proof: str
     began_at: datetime
     sent_at: datetime | None
     ended_at: datetime | None
-    in_or_out: tuple[str, str]
+    token_in: str
+    token_out: str
+
+    @property
+    def ended_as(self) -> str:
+        return self.state.replace("_", " ")
+
+    @property
+    def has_quotes(self) -> bool:
+        return any(way.out for way in self.ways)
 
     @property
     def took(self) -> str:
@@ -93,14 +102,15 @@ def attempt_story(order: Order, attempt: OrderAttempt) -> AttemptStory:
         parts=cost_parts(order, attempt) if is_listed else (),
         figures=_figures(order, attempt),
         signature=attempt.signature or "",
-        last_valid_block_height=attempt.last_valid_block_height,
+        last_valid=f"{height:,}" if (height := attempt.last_valid_block_height) is not None else "",
         error_code=attempt.error_code,
         error=attempt.error_message,
         proof=_proof(attempt),
         began_at=attempt.started_at,
         sent_at=attempt.sent_at,
         ended_at=attempt.ended_at,
-        in_or_out=(order.token_in, order.token_out),
+        token_in=order.token_in,
+        token_out=order.token_out,
     )
 
 

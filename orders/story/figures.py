@@ -41,8 +41,9 @@ def rough(value: Decimal) -> str:
     """To six significant digits, rounded down: `208.759`, `12,345,678.91`, `0.00001234`."""
     places = max(FEWEST_PLACES, ROUGH_DIGITS - 1 - value.adjusted()) if value else 0
     cut = value.quantize(Decimal(1).scaleb(-places), rounding=ROUND_DOWN, context=Context(prec=60))
-    shown = f"{cut:f}"
-    return grouped(shown.rstrip("0").rstrip(".") if "." in shown else shown)
+    whole, _, fraction = f"{cut:f}".partition(".")
+    fraction = fraction.rstrip("0")
+    return grouped(f"{whole}.{fraction:0<{FEWEST_PLACES}}" if fraction else whole)
 
 
 def price(decimal: str) -> str:
@@ -63,7 +64,7 @@ def share(part: int, whole: int, *, places: int = 2) -> str:
     least = Decimal(1).scaleb(-places)
     percent = Decimal(100 * part) / Decimal(whole)
     if abs(percent) < least:
-        return f"{'−' if percent < 0 else ''}< {least} %"
+        return f"< {least} %"
     return f"{grouped(f'{percent.quantize(least).normalize():f}')} %"
 
 

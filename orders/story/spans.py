@@ -72,7 +72,11 @@ class Bar:
     def words(self) -> str:
         """The bar for those who can't see it."""
         told = ", ".join(span.words for span in self.spans) or "nothing that took time"
-        return f"{told}; {self.outcome.replace('_', ' ')}"
+        return f"{told}; {self.ended_as}"
+
+    @property
+    def ended_as(self) -> str:
+        return self.outcome.replace("_", " ")
 
 
 @dataclass(frozen=True, slots=True)

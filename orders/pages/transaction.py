@@ -1,0 +1,134 @@
+"""What the simulated chain says of a transaction, beside what our record says: an explorer's page."""
+
+from decimal import Decimal
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from orders.chain_record import SIGNATURE, ChainRecord, attempts, chain_record
+from orders.exchange import exchange
+from orders.models import OrderAttempt
+from orders.pages.errors import page_of
+from orders.pages.order import may_view_all
+from orders.people import account_of_person
+from orders.quoting import label_of
+from orders.story import figures
+from routing.chain import LandedTransaction
+from routing.tokens import SOL
+
+Rows = list[tuple[str, str]]
+
+
+@require_safe
+@login_required
+@never_cache
+def page(request: HttpRequest, signature: str) -> HttpResponse:
+    """Members see the transactions of their account's orders; whoever may view any order sees any."""
+    if not SIGNATURE.fullmatch(signature):
+        return page_of(404, "This is not a transaction’s signature.", request=request)
+    if not may_view_all(request.user):
+        account = account_of_person(request.user)
+        own = attempts().filter(signature=signature, order__account=account)
+        if account is None or not own.exists():
+            sentence = "There is no such transaction, or it is not of an order of your account."
+            return page_of(404, sentence, request=request)
+    record = chain_record(exchange().chain, signature)
+    answer = record.answer
+    receipt = answer.receipt if answer else None
+    context = {
+        "section": "order",
+        "signature": signature,
+        "record": record,
+        "sentence": _sentence(record),
+        "state": record.attempt.state.replace("_", " ") if record.attempt else "",
+        "ours": _record_rows(record.attempt) if record.attempt else [],
+        "receipt": _receipt_rows(receipt, record.named or record.attempt) if receipt else [],
+        "head": answer.head if answer else None,
+    }
+    return render(request, "pages/transaction.html", context, status=503 if record.trouble else 200)
+
+
+def _sentence(record: ChainRecord) -> tuple[str, str]:
+    """(tone, sentence): how it stands with the transaction."""
+    if record.answer is None:
+        return "warn", f"The chain can’t be asked now: {record.trouble}. Our own record is below."
+    status, receipt = record.answer.status, record.answer.receipt
+    error = status.error if status else receipt.error if receipt else None
+    if status is None and receipt is None:
+        return _unknown(record)
+    if error:
+        slot = status.slot if status else receipt.slot if receipt else 0
+        return "bad", f"It landed in slot {slot:,} with the error {error}: it moved nothing."
+    if status is None:
+        return "good", "It landed, and swapped."
+    final = {
+        "finalized": "That is final.",
+        "confirmed": "It is confirmed, and final soon.",
+        "processed": "It is in a block that may still be dropped.",
+    }[status.commitment]
+    return "good", f"It landed in slot {status.slot:,}, and swapped. {final}"
+
+
+def _unknown(record: ChainRecord) -> tuple[str, str]:
+    limit = record.attempt.last_valid_block_height if record.attempt else None
+    height = record.answer.head.finalized_block_height if record.answer else 0
+    if limit is None:
+        return "warn", "The chain does not know it, and neither does our record."
+    if height <= limit:
+        left = limit - height
+        return (
+            "warn",
+            f"The chain does not know it yet. It can land until block height {limit:,}; {left:,} are left until "
+            "that is final.",
+        )
+    return (
+        "bad",
+        f"The chain does not know it. It could land until block height {limit:,}, which is past.",
+    )
+
+
+def _record_rows(attempt: OrderAttempt) -> Rows:
+    order = attempt.order
+    rows = [
+        ("Sent", figures.day(attempt.sent_at) if attempt.sent_at else ""),
+        ("Route", label_of(attempt.venue) if attempt.venue else ""),
+        ("Amount in", figures.amount(order.amount_in_base, order.token_in)),
+        ("Least to accept", _amount(attempt.min_amount_out_base, order.token_out)),
+        ("Received", _amount(attempt.amount_out_base, order.token_out)),
+        ("Signed at slot", _number(attempt.signed_slot)),
+        ("Last valid block height", _number(attempt.last_valid_block_height)),
+    ]
+    return [(name, value) for name, value in rows if value]
+
+
+def _receipt_rows(receipt: LandedTransaction, named: OrderAttempt | None) -> Rows:
+    """Without the order the tokens are unknown, and amounts are base units."""
+    token_in, token_out = (named.order.token_in, named.order.token_out) if named else ("", "")
+
+    def told(amount_base: int, symbol: str) -> str:
+        return figures.amount(amount_base, symbol) if symbol else f"{amount_base:,} base units"
+
+    return [
+        ("Result", receipt.error or "Swapped"),
+        ("Slot", f"{receipt.slot:,}"),
+        ("Block time", figures.day(receipt.landed_at)),
+        ("Amount in", told(receipt.amount_in_base, token_in)),
+        ("Least to accept", told(receipt.min_amount_out_base, token_out)),
+        ("Amount out", told(receipt.amount_out_base, token_out)),
+        ("Network fee", figures.amount(receipt.fee_lamports, SOL.symbol)),
+        ("Venue", label_of(receipt.venue)),
+        ("Pools", receipt.pool.replace("+", " ")),
+        ("Signer", receipt.signer),
+        ("Memo", receipt.memo),
+    ]
+
+
+def _amount(amount_base: Decimal | None, symbol: str) -> str:
+    return "" if amount_base is None else figures.amount(amount_base, symbol)
+
+
+def _number(number: int | None) -> str:
+    return "" if number is None else f"{number:,}"

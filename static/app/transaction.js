@@ -1,0 +1,5 @@
+// The page of one transaction is read, and copied from.
+
+import { enableCopying } from "./live.js";
+
+enableCopying();
