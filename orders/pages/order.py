@@ -24,7 +24,7 @@ from orders.pages.errors import page_of
 from orders.people import account_of_person
 from orders.story import figures
 from orders.story.attempts import attempt_story
-from orders.story.outcome import outcome
+from orders.story.outcome import backs_off, outcome
 from orders.story.spans import timeline
 from routing.tokens import TOKENS, from_base
 
@@ -101,6 +101,7 @@ def _context(request: HttpRequest, found: History, account: Account | None) -> d
     now = timezone.now()
     order, attempts, events = found.order, found.attempts, found.events
     is_member = account is not None and account.pk == order.account_id
+    waits = backs_off(order, events, now=now)
     told = outcome(order, attempts, events, now=now)
     return {
         "section": "order",
@@ -109,7 +110,10 @@ def _context(request: HttpRequest, found: History, account: Account | None) -> d
         "result": _result(order),
         "outcome": told,
         "timeline": timeline(events, attempts, now=now),
-        "attempts": [attempt_story(order, attempt) for attempt in attempts],
+        "attempts": [
+            attempt_story(order, attempt, waits=waits and attempt is attempts[-1])
+            for attempt in attempts
+        ],
         "events": [_logged(event, order) for event in reversed(events)],
         "limit": figures.bps(order.slippage_bps),
         "least": _least(order),

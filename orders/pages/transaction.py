@@ -16,7 +16,7 @@ from orders.pages.order import may_view_all
 from orders.people import account_of_person
 from orders.quoting import label_of
 from orders.story import figures
-from routing.chain import LandedTransaction
+from routing.chain import Head, LandedTransaction
 from routing.tokens import SOL
 
 Rows = list[tuple[str, str]]
@@ -46,7 +46,7 @@ def page(request: HttpRequest, signature: str) -> HttpResponse:
         "state": record.attempt.state.replace("_", " ") if record.attempt else "",
         "ours": _record_rows(record.attempt) if record.attempt else [],
         "receipt": _receipt_rows(receipt, record.named or record.attempt) if receipt else [],
-        "head": answer.head if answer else None,
+        "head": _head_in_words(answer.head) if answer else "",
     }
     return render(request, "pages/transaction.html", context, status=503 if record.trouble else 200)
 
@@ -58,7 +58,7 @@ def _sentence(record: ChainRecord) -> tuple[str, str]:
     status, receipt = record.answer.status, record.answer.receipt
     error = status.error if status else receipt.error if receipt else None
     if status is None and receipt is None:
-        return _unknown(record)
+        return _unknown(record.answer.head, record.attempt)
     if error:
         slot = status.slot if status else receipt.slot if receipt else 0
         return "bad", f"It landed in slot {slot:,} with the error {error}: it moved nothing."
@@ -72,21 +72,22 @@ def _sentence(record: ChainRecord) -> tuple[str, str]:
     return "good", f"It landed in slot {status.slot:,}, and swapped. {final}"
 
 
-def _unknown(record: ChainRecord) -> tuple[str, str]:
-    limit = record.attempt.last_valid_block_height if record.attempt else None
-    height = record.answer.head.finalized_block_height if record.answer else 0
-    if limit is None:
+def _unknown(head: Head, attempt: OrderAttempt | None) -> tuple[str, str]:
+    """Of a node that does not know it: whether that says anything."""
+    if attempt is None or attempt.last_valid_block_height is None:
         return "warn", "The chain does not know it, and neither does our record."
-    if height <= limit:
-        left = limit - height
+    if head.first_available_slot > (attempt.signed_slot or 0):
         return (
             "warn",
-            f"The chain does not know it yet. It can land until block height {limit:,}; {left:,} are left until "
-            "that is final.",
+            f"The node that was asked has the history since slot {head.first_available_slot:,}, and can’t tell: the "
+            "transaction was signed before that.",
         )
+    limit = f"block height {attempt.last_valid_block_height:,}"
+    if head.finalized_block_height <= attempt.last_valid_block_height:
+        return "warn", f"The chain does not know it yet. It can land until {limit}."
     return (
         "bad",
-        f"The chain does not know it. It could land until block height {limit:,}, which is past.",
+        f"The chain does not know it. It could land until {limit}, which is past for good.",
     )
 
 
@@ -124,6 +125,13 @@ def _receipt_rows(receipt: LandedTransaction, named: OrderAttempt | None) -> Row
         ("Signer", receipt.signer),
         ("Memo", receipt.memo),
     ]
+
+
+def _head_in_words(head: Head) -> str:
+    return (
+        f"The chain is at block height {head.block_height:,}, final up to {head.finalized_block_height:,}; the node has "
+        f"the history since slot {head.first_available_slot:,}."
+    )
 
 
 def _amount(amount_base: Decimal | None, symbol: str) -> str:

@@ -11,7 +11,7 @@ from orders.models import Order, OrderAttempt
 from orders.quoting import label_of
 from orders.story import figures
 from orders.story.money import Part, Price, cost_parts, prices_of
-from orders.story.reasons import reason_for
+from orders.story.reasons import reason_of
 from routing.tokens import TOKENS
 
 
@@ -84,14 +84,15 @@ class AttemptStory:
         return figures.span(self.ended_at - self.began_at) if self.ended_at else ""
 
 
-def attempt_story(order: Order, attempt: OrderAttempt) -> AttemptStory:
+def attempt_story(order: Order, attempt: OrderAttempt, *, waits: bool) -> AttemptStory:
+    """`waits` of one that was opened and has not begun, because it backs off first."""
     receipt: Mapping[str, Any] = attempt.receipt or {}
     legs = _legs(receipt.get("legs", []))
     is_listed = order.token_in in TOKENS and order.token_out in TOKENS
     return AttemptStory(
         number=attempt.number,
         state=attempt.state,
-        headline=_headline(order, attempt),
+        headline=_headline(order, attempt, waits=waits),
         label=label_of(attempt.venue) if attempt.venue else "",
         venue=attempt.venue,
         hops=legs[-1].hop if legs else 0,
@@ -114,12 +115,12 @@ def attempt_story(order: Order, attempt: OrderAttempt) -> AttemptStory:
     )
 
 
-def _headline(order: Order, attempt: OrderAttempt) -> str:
+def _headline(order: Order, attempt: OrderAttempt, *, waits: bool) -> str:
     """What came of it, in a few words: it stands beside the attempt's number."""
     where = f" on {label_of(attempt.venue)}" if attempt.venue else ""
     match AttemptState(attempt.state):
         case AttemptState.QUOTING:
-            return "Comparing venues"
+            return "Waiting to begin" if waits else "Comparing venues"
         case AttemptState.BUILT:
             return f"Building a transaction for a swap{where}"
         case AttemptState.SENT:
@@ -131,10 +132,10 @@ def _headline(order: Order, attempt: OrderAttempt) -> str:
                 f"Received {figures.amount(attempt.amount_out_base or 0, order.token_out)}{where}"
             )
         case AttemptState.DEAD:
-            ended = reason_for(attempt.error_code, attempt.error_message).words
+            ended = reason_of(attempt).words
             return f"Sent{where}; {ended}"
         case AttemptState.FAILED:
-            ended = reason_for(attempt.error_code, attempt.error_message).words
+            ended = reason_of(attempt).words
             return f"Nothing was sent: {ended}"
 
 

@@ -1,6 +1,6 @@
 """A plain sentence for every way that an order can stand and end, and what is worth watching meanwhile."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,7 +14,7 @@ from orders.retries import MAX_ATTEMPTS
 from orders.settlement import ASK_AGAIN_S
 from orders.story import figures
 from orders.story.money import cost_of
-from orders.story.reasons import LATER, reason_for
+from orders.story.reasons import LATER, reason_for, reason_of
 from orders.stream import executed_price
 from routing.tokens import TOKENS
 
@@ -25,13 +25,14 @@ ASK_AGAIN = timedelta(seconds=ASK_AGAIN_S)
 
 @dataclass(frozen=True, slots=True)
 class Timer:
-    """Something that counts: up since an instant, or down until one; one that comes again has `every_s`."""
+    """Something that counts: up since an instant, or down until one; what comes again has `every_s`. `tail` follows it."""
 
     label: str
     since: datetime | None = None
     until: datetime | None = None
     every_s: float | None = None
     shown: str = ""
+    tail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def outcome(
             return Outcome("neutral", _cancelled(order, attempts, events, resolution))
         case Status.SUBMITTED if attempt is not None:
             return _submitted(order, attempt, events, now=now)
-        case Status.ROUTING if _backs_off(order, events, now=now):
+        case Status.ROUTING if backs_off(order, events, now=now):
             return _backing_off(order, attempts, now=now)
     return _on_its_way(order, attempts, now=now)
 
@@ -138,18 +139,13 @@ def _failed(
             f"Ended by {resolution['by']} as a swap that never landed, because the chain could not tell: "
             f"{resolution['reason']} Nothing was swapped; it can be placed again."
         )
-    why = _why(order.error_code, order.error_message, attempts)
+    why = reason_for(order.error_code, order.error_message, _quotes(attempts)).words
     after = f" after {_count(len(attempts), 'attempt')}" if len(attempts) > 1 else ""
     return f"Failed{after} in {took}: {why}. {_nothing_swapped(attempts)} {_advice(order)}"
 
 
-def _why(code: str, message: str, attempts: Sequence[OrderAttempt]) -> str:
-    """The code in words; where no venue quoted, what they all said, if it was the same."""
-    if code == "NO_QUOTE" and attempts:
-        codes = {quote.get("error", {}).get("code") for quote in attempts[-1].quotes}
-        if codes == {"QUOTE_TIMEOUT"}:
-            code = "QUOTE_TIMEOUT"
-    return reason_for(code, message).words
+def _quotes(attempts: Sequence[OrderAttempt]) -> Sequence[Mapping[str, Any]]:
+    return attempts[-1].quotes if attempts else ()
 
 
 def _nothing_swapped(attempts: Sequence[OrderAttempt]) -> str:
@@ -183,7 +179,7 @@ def _cancelled(
             f"Cancelled {took} after it was placed, before anything was sent. Nothing was swapped."
         )
     last = attempts[-1] if attempts else None
-    why = _why(last.error_code, last.error_message, attempts) if last else ""
+    why = reason_of(last).words if last else ""
     because = f": {why}" if why else ""
     return (
         f"Cancelled as asked, in {took}. A transaction had been sent, but it came to nothing{because}. "
@@ -200,10 +196,10 @@ def _submitted(
     name = figures.short(attempt.signature or "")
     limit = f"block height {attempt.last_valid_block_height:,}"
     sent_at = attempt.sent_at or order.updated_at
-    timers = [_up("Sent", sent_at, now)]
+    timers = [_up("Sent", sent_at, now, tail="ago")]
     asked_to_cancel = (
-        f" A cancel was asked for after it was sent, so the chain decides: it lands by {limit}, or the order is "
-        "cancelled."
+        f" A cancel was asked for after it was sent, so the chain decides: if it lands by {limit}, the swap stays; else "
+        "the order is cancelled."
     )
     if attempt.state != AttemptState.IN_DOUBT:
         sentence = (
@@ -220,7 +216,9 @@ def _submitted(
         next_at += ((now - next_at) // ASK_AGAIN + 1) * ASK_AGAIN
     timers = [
         _up("In doubt for", since, now),
-        Timer("Next look", until=next_at, every_s=ASK_AGAIN_S, shown=figures.span(next_at - now)),
+        Timer(
+            "Next look in", until=next_at, every_s=ASK_AGAIN_S, shown=figures.span(next_at - now)
+        ),
         *timers,
     ]
     sentence = (
@@ -230,7 +228,10 @@ def _submitted(
     return Outcome("warn", sentence, tuple(timers))
 
 
-def _backs_off(order: Order, events: Sequence[OrderEvent], *, now: datetime) -> bool:
+def backs_off(order: Order, events: Sequence[OrderEvent], *, now: datetime) -> bool:
+    """Whether its current attempt has not begun yet."""
+    if order.is_final:
+        return False
     wait_s = events[-1].details.get("nextAttemptInS", 0)
     return bool(now < events[-1].at + timedelta(seconds=wait_s))
 
@@ -248,13 +249,13 @@ def _came_to_nothing(attempts: Sequence[OrderAttempt]) -> str:
     before = attempts[-2] if len(attempts) > 1 else None
     if before is None:
         return ""
-    why = _why(before.error_code, before.error_message, attempts[:-1])
+    why = reason_of(before).words
     sent = "" if before.signature else "; nothing was sent"
     return f"Attempt {before.number} came to nothing: {why}{sent}."
 
 
 def _on_its_way(order: Order, attempts: Sequence[OrderAttempt], *, now: datetime) -> Outcome:
-    placed = _up("Placed", order.created_at, now)
+    placed = _up("Placed", order.created_at, now, tail="ago")
     late_by = now - (order.due_at or now)
     doing = {
         Status.PENDING: "Accepted and stored; a worker takes it up next.",
@@ -278,8 +279,8 @@ def _building(order: Order, attempts: Sequence[OrderAttempt]) -> str:
     return f"Chose {label}{worth}. Making the transaction; nothing was sent yet."
 
 
-def _up(label: str, since: datetime, now: datetime) -> Timer:
-    return Timer(label, since=since, shown=figures.span(now - since))
+def _up(label: str, since: datetime, now: datetime, *, tail: str = "") -> Timer:
+    return Timer(label, since=since, shown=figures.span(now - since), tail=tail)
 
 
 def _resolution(events: Sequence[OrderEvent]) -> dict[str, Any] | None:

@@ -1,6 +1,10 @@
 """Every code with which an attempt or an order can end, in words, and what its client can do about it."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+from orders.models import OrderAttempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +77,19 @@ REASONS = {
 }
 
 
-def reason_for(code: str, message: str) -> Reason:
-    """A code that nobody wrote words for has at least the sentence that came with it."""
+def reason_of(attempt: OrderAttempt) -> Reason:
+    """Why the attempt came to nothing."""
+    return reason_for(attempt.error_code, attempt.error_message, attempt.quotes)
+
+
+def reason_for(code: str, message: str, quotes: Sequence[Mapping[str, Any]] = ()) -> Reason:
+    """A code that nobody wrote words for has at least the sentence that came with it.
+
+    Where no venue quoted, it is what they all said, if that was the same.
+    """
+    said = {quote.get("error", {}).get("code") for quote in quotes}
+    if code == "NO_QUOTE" and said == {"QUOTE_TIMEOUT"}:
+        code = "QUOTE_TIMEOUT"
     if code in REASONS:
         return REASONS[code]
     text = message.rstrip(".") or f"it ended with {code}"

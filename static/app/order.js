@@ -26,6 +26,7 @@ const freshen = async () => {
     isWanted = false;
     try {
       await refresh();
+      fold();
       document.title = `${document.getElementById("head").dataset.title} · Order Execution Engine`;
       tick();
     } catch {
@@ -35,6 +36,19 @@ const freshen = async () => {
   }
   isFetching = false;
 };
+
+const touched = new Set();
+
+/** An attempt that another has followed makes room, unless somebody opened it. */
+const fold = () => {
+  for (const attempt of [...document.querySelectorAll("details.attempt")].slice(0, -1)) {
+    if (!touched.has(attempt.id)) attempt.open = false;
+  }
+};
+document.addEventListener("click", ({ target }) => {
+  const attempt = target.closest("summary")?.closest("details.attempt");
+  if (attempt) touched.add(attempt.id);
+});
 
 const isRunning = () => document.querySelector("#bars.running") !== null;
 
