@@ -129,8 +129,8 @@ def _receipt_rows(receipt: LandedTransaction, named: OrderAttempt | None) -> Row
 
 def _head_in_words(head: Head) -> str:
     return (
-        f"The chain is at block height {head.block_height:,}, final up to {head.finalized_block_height:,}; the node has "
-        f"the history since slot {head.first_available_slot:,}."
+        f"The chain is at block height {head.block_height:,}, final up to {head.finalized_block_height:,}; "
+        f"the node has the history since slot {head.first_available_slot:,}."
     )
 
 

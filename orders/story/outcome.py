@@ -7,7 +7,7 @@ from typing import Any
 
 from django.utils.dateparse import parse_datetime
 
-from orders.lifecycle import AttemptState, Status
+from orders.lifecycle import Status
 from orders.models import Order, OrderAttempt, OrderEvent
 from orders.quoting import label_of
 from orders.retries import MAX_ATTEMPTS
@@ -25,7 +25,7 @@ ASK_AGAIN = timedelta(seconds=ASK_AGAIN_S)
 
 @dataclass(frozen=True, slots=True)
 class Timer:
-    """Something that counts: up since an instant, or down until one; what comes again has `every_s`. `tail` follows it."""
+    """Something that counts: up since an instant, or down until one; what comes again has `every_s`."""
 
     label: str
     since: datetime | None = None
@@ -74,7 +74,7 @@ def _confirmed(
     resolution: dict[str, Any] | None,
 ) -> str:
     received_base = int(order.amount_out_base or 0)
-    sold = figures.rough_amount(order.amount_in_base, order.token_in)
+    sold = figures.amount(order.amount_in_base, order.token_in)
     got = figures.rough_amount(received_base, order.token_out)
     where = f" on {label_of(order.selected_dex)}" if order.selected_dex else ""
     first = f"Sold {sold} for {got}{where} in {_took(order, events)}{_at(order, received_base)}"
@@ -195,37 +195,33 @@ def _submitted(
 ) -> Outcome:
     name = figures.short(attempt.signature or "")
     limit = f"block height {attempt.last_valid_block_height:,}"
-    sent_at = attempt.sent_at or order.updated_at
-    timers = [_up("Sent", sent_at, now, tail="ago")]
+    sent = _up("Sent", attempt.sent_at or order.updated_at, now, tail="ago")
     asked_to_cancel = (
-        f" A cancel was asked for after it was sent, so the chain decides: if it lands by {limit}, the swap stays; else "
-        "the order is cancelled."
+        f" A cancel was asked for after it was sent, so the chain decides: if it lands by {limit}, the swap "
+        "stays; else the order is cancelled."
     )
-    if attempt.state != AttemptState.IN_DOUBT:
+    if order.in_doubt_since is None:
         sentence = (
             f"Sent as {name}; the chain has not answered yet. It may still land until {limit}."
         )
         if order.cancel_requested_at:
             sentence = f"Sent as {name}; the chain has not answered yet.{asked_to_cancel}"
-        return Outcome("busy", sentence, tuple(timers))
+        return Outcome("busy", sentence, (sent,))
     doubt = next(event for event in reversed(events) if event.details.get("inDoubt"))
-    told = doubt.details["inDoubt"]
-    since, next_at = parse_datetime(told["since"]), parse_datetime(told["nextCheckAt"])
-    assert since and next_at
+    next_at = parse_datetime(doubt.details["inDoubt"]["nextCheckAt"]) or now
     if next_at < now:  # the event tells the first look; they go on at the same pace
         next_at += ((now - next_at) // ASK_AGAIN + 1) * ASK_AGAIN
-    timers = [
-        _up("In doubt for", since, now),
-        Timer(
-            "Next look in", until=next_at, every_s=ASK_AGAIN_S, shown=figures.span(next_at - now)
-        ),
-        *timers,
-    ]
-    sentence = (
-        f"{doubt.message} {name} was sent, and either landed or never will; until the chain tells which, nothing else "
-        f"is sent for this order.{asked_to_cancel if order.cancel_requested_at else ''}"
+    left = figures.span(next_at - now)
+    timers = (
+        _up("In doubt for", order.in_doubt_since, now),
+        Timer("Next look in", until=next_at, every_s=ASK_AGAIN_S, shown=left),
+        sent,
     )
-    return Outcome("warn", sentence, tuple(timers))
+    sentence = (
+        f"{doubt.message} {name} was sent, and either landed or never will; until the chain tells which, "
+        f"nothing else is sent for this order.{asked_to_cancel if order.cancel_requested_at else ''}"
+    )
+    return Outcome("warn", sentence, timers)
 
 
 def backs_off(order: Order, events: Sequence[OrderEvent], *, now: datetime) -> bool:
