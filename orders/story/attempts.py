@@ -51,8 +51,6 @@ class AttemptStory:
     number: int
     state: str
     headline: str
-    label: str
-    venue: str
     hops: int
     legs: tuple[Leg, ...]
     ways: tuple[Way, ...]
@@ -66,7 +64,6 @@ class AttemptStory:
     error: str
     proof: str
     began_at: datetime
-    sent_at: datetime | None
     ended_at: datetime | None
     token_in: str
     token_out: str
@@ -93,8 +90,6 @@ def attempt_story(order: Order, attempt: OrderAttempt, *, waits: bool) -> Attemp
         number=attempt.number,
         state=attempt.state,
         headline=_headline(order, attempt, waits=waits),
-        label=label_of(attempt.venue) if attempt.venue else "",
-        venue=attempt.venue,
         hops=legs[-1].hop if legs else 0,
         legs=legs,
         ways=_ways(attempt.quotes),
@@ -108,7 +103,6 @@ def attempt_story(order: Order, attempt: OrderAttempt, *, waits: bool) -> Attemp
         error=attempt.error_message,
         proof=_proof(attempt),
         began_at=attempt.started_at,
-        sent_at=attempt.sent_at,
         ended_at=attempt.ended_at,
         token_in=order.token_in,
         token_out=order.token_out,

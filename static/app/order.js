@@ -37,17 +37,16 @@ const freshen = async () => {
   isFetching = false;
 };
 
-const touched = new Set();
+const chosen = new Map();
 
-/** An attempt that another has followed makes room, unless somebody opened it. */
+/** An attempt that another has followed makes room; what somebody opened or closed stays so. */
 const fold = () => {
-  for (const attempt of [...document.querySelectorAll("details.attempt")].slice(0, -1)) {
-    if (!touched.has(attempt.id)) attempt.open = false;
-  }
+  const attempts = [...document.querySelectorAll("details.attempt")];
+  for (const attempt of attempts) attempt.open = chosen.get(attempt.id) ?? attempt === attempts.at(-1);
 };
 document.addEventListener("click", ({ target }) => {
   const attempt = target.closest("summary")?.closest("details.attempt");
-  if (attempt) touched.add(attempt.id);
+  if (attempt) chosen.set(attempt.id, !attempt.open);
 });
 
 const isRunning = () => document.querySelector("#bars.running") !== null;

@@ -201,6 +201,17 @@ def test_what_is_open_stays_open_while_the_page_is_refreshed(
     expect(page.locator("#json")).to_contain_text('"status": "confirmed"')
 
 
+def test_what_somebody_closed_stays_closed(page: Page, sent: Order) -> None:
+    open_order(page, sent)
+    page.locator("#attempt-1-summary").click()
+    expect(page.locator("#sent-1")).to_be_hidden()
+
+    in_doubt(sent)
+
+    expect(page.locator("#sentence")).to_contain_text("No node knows.")
+    expect(page.locator("#sent-1")).to_be_hidden()
+
+
 def test_place_again_leads_to_a_ticket_that_is_filled_in(page: Page, account: Account) -> None:
     open_order(page, place(account))
 
