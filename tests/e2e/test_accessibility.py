@@ -1,30 +1,16 @@
 """What axe finds on the pages, in both themes: nothing serious."""
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.contrib.auth.models import User
 from playwright.sync_api import Page, expect
 
 from orders.models import Account
+from tests.e2e.steps import serious_violations
 from tests.e2e.visitor import DESKTOP, MOBILE, Watch
 from tests.engine import Worker
 from tests.factories import HOPELESS, place
-
-SERIOUS = ("serious", "critical")
-
-
-def serious_violations(page: Page) -> list[dict[str, Any]]:
-    page.wait_for_load_state("networkidle")
-    # It would load style sheets again and put them inline, which the pages' policy forbids.
-    found = Axe().run(page, options={"preload": False}).response["violations"]
-    return [
-        {"id": each["id"], "where": [node["html"][:200] for node in each["nodes"]][:5]}
-        for each in found
-        if each["impact"] in SERIOUS
-    ]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

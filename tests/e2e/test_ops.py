@@ -9,7 +9,7 @@ from playwright.sync_api import Page, Route, expect
 
 from orders.models import Account
 from tests.admin.console import order_page
-from tests.e2e.test_accessibility import serious_violations
+from tests.e2e.steps import serious_violations
 from tests.e2e.visitor import DESKTOP, MOBILE, Watch
 from tests.engine import Worker
 from tests.factories import HOPELESS, place

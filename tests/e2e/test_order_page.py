@@ -12,8 +12,7 @@ from playwright.sync_api import Page, expect
 
 from orders.lifecycle import Status
 from orders.models import Account, Order
-from tests.e2e.test_accessibility import serious_violations
-from tests.e2e.test_trade import CutLine, stopped, wait_for_the_end
+from tests.e2e.steps import CutLine, serious_violations, stopped, wait_for_the_end
 from tests.e2e.visitor import DESKTOP, MOBILE, Watch
 from tests.engine import Worker
 from tests.factories import HOPELESS, move, order_at, place

@@ -1,16 +1,15 @@
 """Trading in a browser: the ticket, its quote, and the orders as they move."""
 
 import re
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from playwright.sync_api import Page, Route, WebSocketRoute, expect
+from playwright.sync_api import Page, Route, expect
 
 from orders.models import Account, Order
+from tests.e2e.steps import CutLine, stopped, wait_for_the_end
 from tests.e2e.visitor import MOBILE, Watch
 from tests.engine import Worker
 from tests.factories import HOPELESS, place
@@ -24,16 +23,6 @@ def enter(page: Page, amount: str) -> None:
     """Type an amount, and wait for its quote."""
     page.get_by_label("You pay").fill(amount)
     expect(page.get_by_role("region", name="Quote")).to_contain_text("good for")
-
-
-@contextmanager
-def stopped(worker: Worker) -> Iterator[None]:
-    """Nothing is executed meanwhile."""
-    worker.kill(signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        worker.kill(signal.SIGCONT)
 
 
 def test_an_order_is_placed_with_the_keyboard_alone_and_seen_confirmed(page: Page) -> None:
@@ -251,37 +240,3 @@ def test_nothing_is_wider_than_a_phone(
     width = page.evaluate("document.documentElement.scrollWidth")
 
     assert width <= MOBILE["width"]
-
-
-class CutLine:
-    """The way of a page's sockets to the engine, which a test cuts and mends."""
-
-    def __init__(self) -> None:
-        self._is_cut = False
-        self._open: list[WebSocketRoute] = []
-
-    def carry(self, socket: WebSocketRoute) -> None:
-        if self._is_cut:
-            socket.close(code=1001)
-            return
-        socket.connect_to_server()
-        self._open.append(socket)
-
-    def cut(self) -> None:
-        self._is_cut = True
-        for socket in self._open:
-            socket.close(code=1001)
-        self._open.clear()
-
-    def mend(self) -> None:
-        self._is_cut = False
-
-
-def wait_for_the_end(order: Order, page: Page) -> None:
-    """The engine's own view, while the page sees nothing."""
-    for _ in range(100):
-        order.refresh_from_db()
-        if order.is_final:
-            return
-        page.wait_for_timeout(100)
-    raise AssertionError(order.status)
