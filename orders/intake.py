@@ -12,6 +12,7 @@ from django.db import Error, InterfaceError, OperationalError, connection, trans
 from config.postgres.patience import ANSWER_WITHIN_S, answering_within, time_left_s
 from orders import journal, leases, stored_quotes, tasks
 from orders.gathering import Gathering, TurnMissed
+from orders.interventions import Intervention
 from orders.journal import AttemptChange, NewOrder, OutcomeUnknown, Refused, Transition
 from orders.lifecycle import UNSENT, AttemptState, Status
 from orders.models import Order
@@ -242,10 +243,13 @@ def _wish(order: Order | NewOrder) -> Sequence[object]:
     )
 
 
-def cancel_order(order_id: UUID, *, account_id: int) -> Order:
+def cancel_order(
+    order_id: UUID, *, account_id: int, intervention: Intervention | None = None
+) -> Order:
     """Cancel at once while nothing is committed to; afterwards ask for it, and the stream tells who won.
 
-    Raises Order.DoesNotExist (also for somebody else's), AlreadyFinal and Halted. Safe to repeat.
+    `intervention` says who asks, if not the client. Raises Order.DoesNotExist (also for somebody else's), AlreadyFinal
+    and Halted. Safe to repeat.
     """
     with transaction.atomic():
         # Locked, so that no worker moves the order on meanwhile: one try is enough.
@@ -256,7 +260,8 @@ def cancel_order(order_id: UUID, *, account_id: int) -> Order:
             return order
         if order.status in UNSENT and settings.EXECUTION == "halted":
             raise Halted("Execution is halted, so it can't be known that nothing was sent yet.")
-        (outcome,) = journal.record([_cancel(order)])
+        cancel = _cancel(order)
+        (outcome,) = journal.record([_told(cancel, intervention) if intervention else cancel])
         if isinstance(outcome, Refused):
             raise outcome.error
         return Order.objects.get(id=order_id)
@@ -281,4 +286,13 @@ def _cancel(order: Order) -> Transition:
         due_in_s=None,
         details={"cancelRequested": True},
         cancel_requested=True,
+    )
+
+
+def _told(cancel: Transition, intervention: Intervention) -> Transition:
+    """The same, in the name of whoever asks for it."""
+    return replace(
+        cancel,
+        message=f"{cancel.message} Asked for by {intervention.by}: {intervention.reason}",
+        details={**cancel.details, "cancellation": intervention.as_json()},
     )

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connection
 
 from config.postgres.prepared import fetch_prepared
+from orders.lifecycle import Status
 from orders.models import SOUND_CLAIMS, Order
 
 Held = tuple[UUID, int]
@@ -80,6 +81,15 @@ UPDATE orders_order o SET due_at = engine_now(), fence = o.fence + 1
 FROM held WHERE o.id = held.id RETURNING o.id
 """
 
+# Only what nobody holds. What is due is anybody's; what backs off is nobody's, since the event that opened the next
+# attempt gave the lease back, and no claim has followed it. Whoever may still hold an order has claimed it since, so a
+# suspect keeps one claim: at 0 it would look like one that backs off.
+HURRY = f"""
+UPDATE orders_order SET due_at = least(due_at, engine_now()), claims = least(claims, 1)
+WHERE id = %s AND (due_at <= engine_now() OR status = '{Status.ROUTING}' AND attempt > 1 AND claims = 0)
+RETURNING id
+"""
+
 
 def claim(hinted: Sequence[UUID], *, holder: str, room: int = 0) -> list[Order]:
     """Take the leases of the hinted orders that are due, and of up to `room` others, those due longest first.
@@ -124,6 +134,11 @@ def renew(held: Sequence[Held]) -> set[UUID]:
 def release(held: Sequence[Held]) -> set[UUID]:
     """Make these orders due at once, for whoever claims them; their fencing tokens are void from here on."""
     return set(_ids(RELEASE, [*_columns(held)])) if held else set()
+
+
+def hurry(order_id: UUID) -> bool:
+    """Make the order due now, and no suspect any more; False if it is final or may be held by somebody."""
+    return bool(_ids(HURRY, [order_id]))
 
 
 def _columns(held: Sequence[Held]) -> tuple[list[UUID], list[int]]:

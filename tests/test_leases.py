@@ -11,7 +11,7 @@ from django.utils import timezone
 from orders import leases
 from orders.lifecycle import Status
 from orders.models import SOUND_CLAIMS, Account, Order
-from tests.factories import claim, move, order_at, place
+from tests.factories import become_due, claim, move, order_at, place
 from tests.routing.lab import together
 from tests.waiting import wait_until
 
@@ -142,3 +142,67 @@ def test_how_far_the_workers_are_behind_is_what_the_oldest_due_order_has_waited(
     Order.objects.filter(id=old.id).update(due_at=timezone.now() - timedelta(minutes=1))
 
     assert 60 <= leases.behind_s(within_s=1) < 70
+
+
+def test_a_back_off_can_be_ended_early(account: Account) -> None:
+    order = order_at(Status.ROUTING, account)
+    move(order, Status.ROUTING, due_in_s=4.0, releases=True)
+    assert leases.claim([order.id], holder="a") == []
+
+    assert leases.hurry(order.id)
+
+    assert leases.claim([order.id], holder="a")
+
+
+@pytest.mark.parametrize("status", [Status.PENDING, Status.ROUTING, Status.SUBMITTED])
+def test_whoever_holds_an_order_is_never_hurried(account: Account, status: Status) -> None:
+    """Whether it has written under its lease or not: to take it would let two of them send at once."""
+    order = order_at(status, account)
+    become_due(order)
+    held = claim(order)
+
+    assert not leases.hurry(order.id)
+    if status is not Status.SUBMITTED:
+        move(held, Status.ROUTING if status is Status.PENDING else Status.BUILDING)
+        assert not leases.hurry(order.id)
+
+    assert leases.renew([(order.id, held.fence)]) == {order.id}
+
+
+def test_a_holder_that_comes_back_late_is_not_taken_for_a_back_off(account: Account) -> None:
+    order = order_at(Status.ROUTING, account)
+    move(order, Status.ROUTING, due_in_s=0.0, releases=True)
+    held = claim(order)
+    become_due(order)
+    assert leases.hurry(order.id)  # nobody's, as far as anybody can tell
+    assert leases.renew([(order.id, held.fence)]) == {order.id}
+
+    assert not leases.hurry(order.id)
+
+
+def test_of_a_claim_and_a_hurry_that_meet_the_holder_keeps_its_lease(account: Account) -> None:
+    for _ in range(20):
+        order = order_at(Status.ROUTING, account)
+        move(order, Status.ROUTING, due_in_s=0.0, releases=True)
+
+        def take(order: Order = order) -> list[Order]:
+            try:
+                return leases.claim([order.id], holder="worker")
+            finally:
+                connection.close()
+
+        def hurry(order: Order = order) -> bool:
+            try:
+                return leases.hurry(order.id)
+            finally:
+                connection.close()
+
+        (taken, _) = together([take, hurry])
+        held = taken[0] if taken else claim(order)  # whoever finds a row locked passes it over
+
+        assert leases.renew([(order.id, held.fence)]) == {order.id}
+        assert Order.objects.get(id=order.id).due_at > timezone.now()
+
+
+def test_a_final_order_is_not_hurried(account: Account) -> None:
+    assert not leases.hurry(order_at(Status.FAILED, account).id)

@@ -155,11 +155,20 @@ class AttemptDocument(serializers.Serializer[Any]):
 
 
 class ResolutionDocument(serializers.Serializer[Any]):
-    """Who ended an order in doubt by hand, and on what evidence."""
+    """Which two people ended an order in doubt by hand, and on what evidence."""
+
+    by = serializers.CharField(help_text="Who proposed it.")
+    reason = serializers.CharField()
+    evidence = serializers.CharField()
+    confirmedBy = serializers.CharField(required=False, help_text="Who looked at it again.")
+    confirmation = serializers.CharField(required=False, help_text="What they said to it.")
+
+
+class CancellationDocument(serializers.Serializer[Any]):
+    """Who cancelled an order that is not theirs, and why."""
 
     by = serializers.CharField()
     reason = serializers.CharField()
-    evidence = serializers.CharField()
 
 
 class EventDocument(serializers.Serializer[Any]):
@@ -186,6 +195,7 @@ class EventDocument(serializers.Serializer[Any]):
     )
     inDoubt = InDoubtDocument(required=False, allow_null=True)
     cancelRequested = serializers.BooleanField(required=False)
+    cancellation = CancellationDocument(required=False)
     resolution = ResolutionDocument(required=False)
     proofHash = serializers.CharField(
         required=False, help_text="SHA-256 of the proof that the event's attempt ended with."

@@ -113,6 +113,12 @@ def claim_what_is_not_due() -> Patch:
     return patch.object(leases, "CLAIM", greedy)
 
 
+def requeue_what_is_held() -> Patch:
+    """Whoever asks for it in the console gets an order made due, also one that a worker is sending."""
+    rash = leases.HURRY.replace("due_at <= engine_now() OR", "due_at IS NOT NULL OR")
+    return patch.object(leases, "HURRY", rash)
+
+
 def sweep_nothing() -> Patch:
     """Whoever lost its hint waits for ever."""
     return patch.object(leases, "overdue", lambda **_: 0)
@@ -129,6 +135,7 @@ BUGS: dict[str, Callable[[], Patch]] = {
         forget_to_renew_leases,
         cancel_after_commit,
         claim_what_is_not_due,
+        requeue_what_is_held,
         sweep_nothing,
     )
 }

@@ -103,12 +103,14 @@ def trouble(world: World) -> None:
             world.act("sweeps", process, process.pulse.sweep)
         elif what < 0.7:
             world.act("asks", process, process.pulse.confirm)
-        elif what < 0.92:
+        elif what < 0.91:
             world.pass_time(dice.choice([0.1, 0.4, 1.0, 2.0, 6.0]))
-        elif what < 0.95:
+        elif what < 0.94:
             world.redis_is_away = not world.redis_is_away
-        elif what < 0.975 and len(world.orders) < 3:
+        elif what < 0.96 and len(world.orders) < 3:
             world.place()
+        elif what < 0.98:
+            world.requeue()
         else:
             world.cancel()
         world.interruption = None

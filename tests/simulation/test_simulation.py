@@ -75,6 +75,7 @@ FOUND_BY = {
     "forget_to_renew_leases": "was taken from .* which is alive",
     "cancel_after_commit": "is cancelled, but its swap landed",
     "claim_what_is_not_due": "was taken from .* which is alive",
+    "requeue_what_is_held": "was taken from .* which is alive",
     "sweep_nothing": "is stuck in pending",
 }
 

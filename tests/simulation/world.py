@@ -16,7 +16,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import OperationalError, connection
 
-from orders import execution, intake
+from orders import execution, intake, interventions
 from orders.exchange import TradingDesk
 from orders.inflight import InFlight
 from orders.lifecycle import TERMINAL, Status
@@ -242,6 +242,13 @@ class World:
         self.history.append(f"{self.now:.2f} cancel {self.orders.index(order_id)}")
         with suppress(intake.AlreadyFinal):
             intake.cancel_order(order_id, account_id=self.account.pk)
+
+    def requeue(self) -> None:
+        """Somebody in the console loses patience."""
+        order_id = self.dice.choice(self.orders)
+        self.history.append(f"{self.now:.2f} requeue {self.orders.index(order_id)}")
+        with suppress(interventions.NothingToHurry):
+            interventions.requeue(order_id)
 
     # --- what the world sees ------------------------------------------------------------------------------------------
 
