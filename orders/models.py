@@ -5,11 +5,13 @@ Only `journal` writes an order's status, its attempts and its events.
 
 import uuid
 from collections.abc import Iterable
+from datetime import timedelta
 
 import pgtrigger
 import uuid_utils.compat
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.lookups import GreaterThan
 
 from orders.account_models import Account as Account  # Django looks for all of them here
 from orders.account_models import ApiKey as ApiKey
@@ -18,9 +20,13 @@ from orders.account_models import StreamTicket as StreamTicket
 from orders.engine_clock import EngineNow as EngineNow
 from orders.lifecycle import TERMINAL, AttemptState, Status, legal_moves, legal_pairs
 from orders.pool_models import PoolState as PoolState
+from orders.resolution_models import Resolution as Resolution
+from orders.resolution_models import ResolutionState as ResolutionState
 from orders.venue_models import VenueState as VenueState
 from orders.venue_models import VenueTally as VenueTally
 
+# Longer than orders usually take, whichever way they go.
+SLOW_S = 10
 # Claims without progress that may have been an unlucky neighbour's fault; with more of them an order is a suspect.
 SOUND_CLAIMS = 2
 
@@ -124,7 +130,14 @@ class Order(models.Model):
     head_hash = models.BinaryField(editable=False)  # the last event's, which the next one continues
 
     class Meta:
-        permissions = [("resolve_order", "Can end an order that is in doubt")]
+        permissions = [
+            ("cancel_order", "Can cancel an order of any account"),
+            ("requeue_order", "Can make an order due that waits for its next attempt"),
+            (
+                "resolve_order",
+                "Can propose how an order in doubt ends, and decide on others' proposals",
+            ),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["account", "client_order_id"], name="client_order_id_once_per_account"
@@ -177,6 +190,14 @@ class Order(models.Model):
                 fields=["client_order_id"],
                 condition=Q(client_order_id__isnull=False),
                 name="order_client_order_id",
+            ),
+            # the console's saved filters: failed today, retried, slow; newest first
+            models.Index(
+                fields=["-id"],
+                condition=Q(status=Status.FAILED.value)
+                | Q(attempt__gt=1)
+                | Q(GreaterThan(F("updated_at") - F("created_at"), timedelta(seconds=SLOW_S))),
+                name="order_of_note",
             ),
         ]
         triggers = [

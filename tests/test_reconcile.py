@@ -27,7 +27,7 @@ from tests.routing.lab import ChainLab
 pytestmark = pytest.mark.django_db(transaction=True)
 
 BACKUPS = count()
-TABLES = ("orders_order", "orders_orderattempt", "orders_orderevent")
+TABLES = ("orders_order", "orders_orderattempt", "orders_orderevent", "orders_resolution")
 CONFIRMED = ["pending", "routing", "building", "submitted", "confirmed"]
 
 

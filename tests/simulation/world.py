@@ -313,7 +313,9 @@ class World:
 def forget_earlier_runs() -> None:
     """Their orders have the same ids if the seed is the same."""
     with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE orders_order, orders_orderattempt, orders_orderevent")
+        cursor.execute(
+            "TRUNCATE orders_order, orders_orderattempt, orders_orderevent, orders_resolution"
+        )
 
 
 class _Uninterrupted:
