@@ -1,22 +1,28 @@
 """The audit console: what happened to any order, and why. Django's view permission lets an auditor look.
 
-Nobody, superusers included, adds, changes or deletes an order, an attempt or an event here. What can be done is named:
-add an account, issue an API key, revoke one.
+Nobody, superusers included, adds, changes or deletes an order, an attempt or an event here. What can be done is named,
+has a permission of its own, and is recorded: cancel or requeue an order, end its doubt by two people, add an account,
+issue an API key, revoke one. Who may do what is in `orders.roles`.
 """
 
 from django.contrib import admin
+from django.contrib.admin.models import LogEntry
 
 from orders.admin.accounts import AccountAdmin, ApiKeyAdmin, MemberAdmin
+from orders.admin.log import LogEntryAdmin
 from orders.admin.orders import OrderAdmin
+from orders.admin.resolutions import ResolutionAdmin
 from orders.admin.venues import VenueStateAdmin
-from orders.models import Account, ApiKey, Member, Order, VenueState
+from orders.models import Account, ApiKey, Member, Order, Resolution, VenueState
 
 admin.site.site_header = "Order Execution Engine"
 admin.site.site_title = "Order Execution Engine"
 admin.site.index_title = "Audit console"
 
 admin.site.register(Order, OrderAdmin)
+admin.site.register(Resolution, ResolutionAdmin)
 admin.site.register(VenueState, VenueStateAdmin)
 admin.site.register(Account, AccountAdmin)
 admin.site.register(Member, MemberAdmin)
 admin.site.register(ApiKey, ApiKeyAdmin)
+admin.site.register(LogEntry, LogEntryAdmin)

@@ -1,16 +1,19 @@
-"""Orders, to look at: the list, and one order with what it came to."""
+"""Orders, to look at: the list, one order with what it came to, and what can be done about it."""
 
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from orders.admin import doubt, transactions
+from orders.admin import actions, doubt, integrity, transactions
+from orders.admin.actions import NamedAction
 from orders.admin.format import (
     NOTHING,
     chip,
@@ -35,6 +38,7 @@ from orders.admin.order_list import (
     orders_named,
 )
 from orders.admin.permissions import ReadOnly
+from orders.admin.resolutions import ResolutionInline
 from orders.models import Order
 from orders.quoting import label_of
 from orders.stream import executed_price
@@ -42,8 +46,8 @@ from routing.tokens import TOKENS
 
 
 class OrderAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
-    actions = None
-    inlines = (TimelineInline, AttemptInline)
+    actions = ("cancel", "requeue")
+    inlines = (ResolutionInline, TimelineInline, AttemptInline)
     list_display = (
         "order_id",
         "standing",
@@ -83,17 +87,51 @@ class OrderAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     )
 
     def get_urls(self) -> list[URLPattern]:
-        page = self.admin_site.admin_view(self.chain_transaction)
-        transaction = path("transaction/<str:signature>/", page, name="orders_chaintransaction")
-        end_doubt = path(
-            "<uuid:order_id>/doubt/",
-            self.admin_site.admin_view(self.end_doubt),
-            name="orders_order_doubt",
-        )
-        return [transaction, end_doubt, *super().get_urls()]
+        view = self.admin_site.admin_view
+        return [
+            path(
+                "transaction/<str:signature>/",
+                view(self.chain_transaction),
+                name="orders_chaintransaction",
+            ),
+            path("cancel/", view(self.cancel_page), name="orders_order_cancel"),
+            path("requeue/", view(self.requeue_page), name="orders_order_requeue"),
+            path("<uuid:order_id>/doubt/", view(self.end_doubt), name="orders_order_doubt"),
+            path("<uuid:order_id>/log/", view(self.check_log), name="orders_order_log"),
+            *super().get_urls(),
+        ]
 
-    def end_doubt(self, request: HttpRequest, order_id: str) -> HttpResponse:
+    def has_cancel_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm(actions.CANCEL.permission)
+
+    @admin.action(description="Cancel…", permissions=["cancel"])
+    def cancel(self, request: HttpRequest, queryset: QuerySet[Order]) -> HttpResponse:
+        return self._asked_for_a_reason(request, actions.CANCEL)
+
+    def cancel_page(self, request: HttpRequest) -> HttpResponse:
+        return actions.page(request, actions.CANCEL, console=self)
+
+    def has_requeue_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm(actions.REQUEUE.permission)
+
+    @admin.action(description="Requeue…", permissions=["requeue"])
+    def requeue(self, request: HttpRequest, queryset: QuerySet[Order]) -> HttpResponse:
+        return self._asked_for_a_reason(request, actions.REQUEUE)
+
+    def requeue_page(self, request: HttpRequest) -> HttpResponse:
+        return actions.page(request, actions.REQUEUE, console=self)
+
+    def _asked_for_a_reason(self, request: HttpRequest, action: NamedAction) -> HttpResponse:
+        """Those that are ticked, and never all that a filter fits: the page says which they are."""
+        ticked = request.POST.getlist(ACTION_CHECKBOX_NAME)
+        url = reverse(f"admin:orders_order_{action.name}", query={"id": ticked})
+        return HttpResponseRedirect(url)
+
+    def end_doubt(self, request: HttpRequest, order_id: UUID) -> HttpResponse:
         return doubt.page(request, order_id, console=self)
+
+    def check_log(self, request: HttpRequest, order_id: UUID) -> TemplateResponse:
+        return integrity.page(request, order_id, console=self)
 
     def chain_transaction(self, request: HttpRequest, signature: str) -> TemplateResponse:
         return transactions.page(request, signature, console=self)

@@ -1,4 +1,4 @@
-"""`manage.py prepare`: databases, tables and the simulated chain, whatever of it is missing.
+"""`manage.py prepare`: databases, tables, roles and the simulated chain, whatever of it is missing.
 
 Safe to repeat, and to run in several places at once. With `--demo` it also makes an account to try
 the engine with: its API key and the admin's password are kept under `DATA_DIR`, readable by their
@@ -18,7 +18,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from config.stack.kept import ADMIN_USER, keep_secret, secret_path, write_private
 from config.stack.reach import Unreachable, create_database, reach_postgres
-from orders import accounts
+from orders import accounts, roles
 from orders.models import Account, Member
 from routing import simulated_schema
 
@@ -57,6 +57,7 @@ class Command(BaseCommand):
         with psycopg.connect(settings.DATABASE_URL, autocommit=True) as guard:
             guard.execute("SELECT pg_advisory_lock(%s)", [PREPARE_LOCK])
             self._migrate()
+            roles.bring_up_to_date()
             simulated_schema.install(settings.CHAIN_DATABASE_URL)
             self.stdout.write("The simulated chain is installed.")
             if demo:
