@@ -17,9 +17,10 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.functional import cached_property
 
+from orders.admin.saved_filters import in_doubt
 from orders.exchange import exchange
 from orders.lifecycle import ACTIVE, Status
-from orders.models import Order, OrderAttempt
+from orders.models import Account, Order, OrderAttempt
 from routing.tokens import TOKENS
 
 MAX_LISTED = 1_000
@@ -46,6 +47,17 @@ class NewestOrders(Paginator):  # type: ignore[type-arg]  # not generic at run t
     def _newest(self) -> list[UUID]:
         fitting: QuerySet[Order] = self.object_list  # type: ignore[assignment]
         return list(fitting.values_list("pk", flat=True)[: MAX_LISTED + 1])
+
+
+def orders_searched(name: str) -> Q:
+    """The orders of the account with this name, and the orders that are named so themselves."""
+    account = Account.objects.filter(name=name).order_by("pk").first()
+    if account is None:
+        return orders_named(name)
+    # Few if any, and looked up first: beside them the account's own index could not give the newest.
+    named = list(Order.objects.filter(orders_named(name)).values_list("pk", flat=True)[:MAX_LISTED])
+    of_account = Q(account=account)
+    return of_account | Q(pk__in=named) if named else of_account
 
 
 def orders_named(name: str) -> Q:
@@ -136,10 +148,7 @@ class InDoubtFilter(admin.SimpleListFilter):
         return [("yes", "in doubt now")]
 
     def queryset(self, request: HttpRequest, orders: QuerySet[Order]) -> QuerySet[Order]:
-        if self.value() != "yes":
-            return orders
-        # Whoever is in doubt is due, and what is due has an index.
-        return orders.filter(in_doubt_since__isnull=False, due_at__isnull=False)
+        return orders.filter(in_doubt()) if self.value() == "yes" else orders
 
 
 class CancelRequestedFilter(admin.SimpleListFilter):

@@ -35,10 +35,11 @@ from orders.admin.order_list import (
     TokenInFilter,
     TokenOutFilter,
     VenueFilter,
-    orders_named,
+    orders_searched,
 )
 from orders.admin.permissions import ReadOnly
 from orders.admin.resolutions import ResolutionInline
+from orders.admin.saved_filters import OrdersChangeList, SavedFilters
 from orders.models import Order
 from orders.quoting import label_of
 from orders.stream import executed_price
@@ -57,6 +58,7 @@ class OrderAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
         "accepted",
     )
     list_filter = (
+        SavedFilters,
         StatusFilter,
         InDoubtFilter,
         CancelRequestedFilter,
@@ -70,7 +72,9 @@ class OrderAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     ordering = ("-id",)
     paginator = NewestOrders
     search_fields = ("id",)
-    search_help_text = "An order id, a client order id, a transaction hash or a memo, in full."
+    search_help_text = (
+        "An order id, a client order id, an account's name, a transaction hash or a memo, in full."
+    )
     show_facets = admin.ShowFacets.NEVER
     show_full_result_count = False
     sortable_by = ()
@@ -136,6 +140,9 @@ class OrderAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     def chain_transaction(self, request: HttpRequest, signature: str) -> TemplateResponse:
         return transactions.page(request, signature, console=self)
 
+    def get_changelist(self, request: HttpRequest, **options: Any) -> type[OrdersChangeList]:
+        return OrdersChangeList
+
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """By default any column may be looked up in any way; the table is too large for that."""
         offered = {each.parameter_name for each in self.list_filter}
@@ -145,7 +152,7 @@ class OrderAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
         name = search_term.strip()
-        return (queryset.filter(orders_named(name)) if name else queryset), False
+        return (queryset.filter(orders_searched(name)) if name else queryset), False
 
     @admin.display(description="Order")
     def order_id(self, order: Order) -> SafeString:
