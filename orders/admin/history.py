@@ -40,7 +40,7 @@ class History(ReadOnly):
 
 class AttemptInline(History, admin.StackedInline):  # type: ignore[type-arg]
     model = OrderAttempt
-    verbose_name = "attempt"
+    template = "admin/orders/order/attempts.html"
     ordering = ("number",)
     fields = readonly_fields = (
         "outcome",

@@ -44,9 +44,15 @@ class VenueStateAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
         "latency",
         "win_rate",
     )
-    list_display_links = None
+    fields = readonly_fields = list_display
     ordering = ("venue",)
     sortable_by = ()
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> Any:
+        row: Any = super().get_object(request, object_id, from_field)
+        if row is not None:
+            row.report = reports([row.venue])[row.venue]
+        return row
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return VenuesWithReports

@@ -53,7 +53,7 @@ def test_a_confirmed_order_shows_its_swap_its_venue_and_its_timeline(
     assert re.search(r"Executed price: [\d.]+ USDC per SOL", page)
     for event in OrderEvent.objects.filter(order=confirmed):
         assert event.message in page
-    assert f"Attempt: {confirmed.id}:1" in page
+    assert "Attempt 1" in page
 
 
 @on_real_commits
@@ -103,7 +103,7 @@ def test_a_proof_of_death_is_shown_as_it_was_stored(
     page = text_of(root.get(order_page(dropped.order_id)))
 
     assert '"kind": "expired unseen"' in page
-    assert f"Attempt: {dropped.order_id}:2" in page
+    assert "Attempt 2" in page
 
 
 @on_real_commits

@@ -28,6 +28,17 @@ def test_venues_are_listed_with_their_state_and_rates(root: Client) -> None:
     assert "2 venues" in page
 
 
+def test_a_venue_s_page_tells_its_rates(root: Client) -> None:
+    known_for_long("raydium", "meteora")
+    tallied("raydium", asked=8, failed=5, weighed=40, won=7, took_ms=2_500, slowest_ms=501)
+
+    page = text_of(root.get(f"{VENUES}raydium/change/"))
+
+    for told in ("62.5%", "312.5 ms (slowest 501 ms)", "17.5%", "active"):
+        assert told in page
+    assert root.get(f"{VENUES}nowhere/change/").status_code == 302
+
+
 def test_more_venues_cost_no_more_queries(root: Client) -> None:
     known_for_long("meteora")
     root.get(VENUES)
