@@ -140,6 +140,11 @@ class OrderAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     def chain_transaction(self, request: HttpRequest, signature: str) -> TemplateResponse:
         return transactions.page(request, signature, console=self)
 
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return super().changelist_view(request, {**(extra_context or {}), "title": "Orders"})
+
     def get_changelist(self, request: HttpRequest, **options: Any) -> type[OrdersChangeList]:
         return OrdersChangeList
 
