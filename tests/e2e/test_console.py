@@ -11,6 +11,7 @@ from playwright.sync_api import Page, expect
 from orders import journal, roles
 from orders.lifecycle import Status
 from orders.models import Account, Order
+from tests.e2e.test_accessibility import serious_violations
 from tests.e2e.visitor import DESKTOP, MOBILE
 from tests.factories import move, new_order
 
@@ -38,6 +39,14 @@ PAGES = [
     "/admin/admin/logentry/",
     "/admin/password_change/",
 ]
+
+FORMS_OF_DJANGO = (
+    "/admin/orders/apikey/add/",
+    "/admin/orders/member/add/",
+    "/admin/auth/user/add/",
+    "/admin/auth/user/{user}/change/",
+    "/admin/auth/group/add/",
+)
 
 
 @pytest.fixture
@@ -78,6 +87,18 @@ def test_every_page_keeps_to_the_policy_and_to_its_width(
         expect(page.locator(".bar")).to_be_visible()
         wider = page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert wider <= 0, address
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(
+    visit: Callable[..., Page], somebody: User, doubtful: Order, scheme: str
+) -> None:
+    """On what is ours: Django's forms for users and its choice among many have names that axe can't see."""
+    page = visit(user=somebody, scheme=scheme)
+
+    for address in (each for each in PAGES if each not in FORMS_OF_DJANGO):
+        page.goto(address.format(order=doubtful.id, user=somebody.pk))
+        assert serious_violations(page) == [], address
 
 
 def test_the_console_s_own_scripts_work_under_the_policy(
