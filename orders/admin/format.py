@@ -63,6 +63,13 @@ def pretty_json(document: Any) -> SafeString | str:
     )
 
 
+def folded(shown: SafeString | str, *, title: str) -> SafeString | str:
+    """What is long, and rarely looked at. Nothing stays nothing."""
+    if shown == NOTHING:
+        return NOTHING
+    return format_html("<details><summary>{}</summary>{}</details>", title, shown)
+
+
 def code(text: str) -> SafeString:
     return format_html("<code>{}</code>", text)
 

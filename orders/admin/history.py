@@ -14,6 +14,7 @@ from orders.admin.format import (
     chip,
     elapsed,
     error_of,
+    folded,
     instant,
     pretty_json,
     received,
@@ -91,7 +92,7 @@ class AttemptInline(History, admin.StackedInline):  # type: ignore[type-arg]
     @admin.display(description="Receipt")
     def receipt_of_decision(self, attempt: OrderAttempt) -> SafeString | str:
         """What `manage.py explain` makes the decision again from."""
-        return pretty_json(attempt.receipt)
+        return folded(pretty_json(attempt.receipt), title="as it is kept")
 
     @admin.display(description="Ways weighed")
     def offers(self, attempt: OrderAttempt) -> SafeString | str:

@@ -55,7 +55,6 @@ class OrderAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
         "swap",
         "route",
         "client",
-        "accepted",
     )
     list_filter = (
         SavedFilters,
@@ -159,9 +158,10 @@ class OrderAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
         name = search_term.strip()
         return (queryset.filter(orders_searched(name)) if name else queryset), False
 
-    @admin.display(description="Order")
+    @admin.display(description="Order, accepted (UTC)")
     def order_id(self, order: Order) -> SafeString:
-        return code(str(order.id))
+        at = f"{order.created_at:%Y-%m-%d %H:%M:%S}"
+        return format_html('{}<br><span class="soft small">{}</span>', code(str(order.id)), at)
 
     @admin.display(description="Status")
     def standing(self, order: Order) -> SafeString:
@@ -199,10 +199,6 @@ class OrderAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     @admin.display(description="Client order id")
     def client_id(self, order: Order) -> str:
         return order.client_order_id or NOTHING
-
-    @admin.display(description="Accepted, UTC")
-    def accepted(self, order: Order) -> SafeString:
-        return two_lines(f"{order.created_at:%Y-%m-%d}", f"{order.created_at:%H:%M:%S}")
 
     @admin.display(description="Accepted")
     def created(self, order: Order) -> str:

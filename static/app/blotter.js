@@ -238,7 +238,7 @@ class Row {
     if (order.inDoubt) marks.push("in_doubt");
     if (order.cancelRequested && !isFinal(order)) marks.push("cancel_requested");
     this.#change(0, marks.join(), (cell) => cell.replaceChildren(...marks.map(chip)));
-    const out = order.amountOut ? `${glance(order.amountOut, 7)} ${order.tokenOut}` : order.tokenOut;
+    const out = order.amountOut ? `${glance(order.amountOut, 6)} ${order.tokenOut}` : order.tokenOut;
     const swap = `${amount(order.amount)} ${order.tokenIn} → ${out}`;
     this.#change(1, swap, () => (this.link.textContent = swap));
     const where = order.error ? order.error.code : venue(order.selectedDex);
@@ -246,7 +246,7 @@ class Row {
       cell.textContent = where;
       cell.title = order.error?.message ?? "";
     });
-    this.#change(3, glance(order.executedPrice), (cell, price) => (cell.textContent = price));
+    this.#change(3, glance(order.executedPrice, Number(order.executedPrice) < 0.001 ? 4 : 6), (cell, price) => (cell.textContent = price));
     this.#change(4, order.attempt || "", (cell, attempts) => (cell.textContent = attempts));
     this.#change(5, span(Date.now() - Date.parse(order.createdAt)), (cell, shown) => (cell.textContent = shown));
     const mayCancel = !isFinal(order) && !order.cancelRequested;
