@@ -23,12 +23,12 @@ from django.utils.dateparse import parse_datetime
 from rest_framework.exceptions import APIException
 
 from orders import accounts, observe, passes, people, stream_log
-from orders.api.presentation import order_as_json
 from orders.api.problems import Problem, as_problem
 from orders.api.submission import submit
 from orders.api.throttling import check_rate
 from orders.hub import hub
 from orders.models import Account, Order
+from orders.order_json import order_as_json
 from orders.passes import Pass
 from orders.stream import as_text
 from orders.stream_log import oldest_recent_id, promptly

@@ -9,12 +9,12 @@ from rest_framework.exceptions import ValidationError
 
 from orders import intake
 from orders.api.fields import KnownFieldsSerializer
-from orders.api.presentation import order_as_json
 from orders.api.problems import RETRY_AFTER_S, FieldError, Problem, answer_to
 from orders.api.submission import SubmitSerializer, checked, refusal
 from orders.intake import Placed
 from orders.journal import NewOrder, OutcomeUnknown
 from orders.models import Account
+from orders.order_json import order_as_json
 
 MOST_ORDERS = 500
 

@@ -18,7 +18,7 @@ from orders.api.authentication import account_of
 from orders.api.batch import batch_as_json, orders_in, submit_batch
 from orders.api.filters import OrderFilter, OrderPages
 from orders.api.parsers import BatchJSONParser
-from orders.api.presentation import order_as_json, order_with_history_as_json, venue_as_json
+from orders.api.presentation import order_with_history_as_json, venue_as_json
 from orders.api.prices import prices
 from orders.api.problems import DATABASE_AWAY, Problem
 from orders.api.quotes import quote
@@ -26,6 +26,7 @@ from orders.api.submission import submit
 from orders.api.throttling import OrderThrottle, check_rate
 from orders.exchange import exchange
 from orders.models import Order
+from orders.order_json import order_as_json
 from orders.parts import redis_answers
 from orders.stream import rfc3339
 from orders.venue_report import reports
