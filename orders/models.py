@@ -18,6 +18,10 @@ from orders.account_models import ApiKey as ApiKey
 from orders.account_models import Member as Member
 from orders.account_models import StreamTicket as StreamTicket
 from orders.engine_clock import EngineNow as EngineNow
+from orders.export_models import Export as Export
+from orders.export_models import ExportFormat as ExportFormat
+from orders.export_models import ExportPart as ExportPart
+from orders.export_models import ExportState as ExportState
 from orders.lifecycle import TERMINAL, AttemptState, Status, legal_moves, legal_pairs
 from orders.pool_models import PoolState as PoolState
 from orders.resolution_models import Resolution as Resolution

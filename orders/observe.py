@@ -135,3 +135,21 @@ def log_broken_off(*, n: int) -> None:
         n=n,
         note="The database no longer says what this checkpoint says: restored (run reconcile), or changed by hand.",
     )
+
+
+def export_written(*, export_id: int, rows: int) -> None:
+    log.info("export.written", export_id=export_id, rows=rows)
+
+
+def export_lost(*, export_id: int) -> None:
+    """Cancelled, or taken over by another worker."""
+    log.info("export.lost", export_id=export_id)
+
+
+def export_interrupted(*, export_id: int, error: Exception) -> None:
+    """A worker goes on from its last part."""
+    log.warning("export.interrupted", export_id=export_id, error=f"{type(error).__name__}: {error}")
+
+
+def export_failed(*, export_id: int, error: Exception) -> None:
+    log.error("export.failed", export_id=export_id, exc_info=error)

@@ -19,7 +19,7 @@ from django.conf import settings
 from django.utils import timezone
 from kombu.exceptions import KombuError, OperationalError
 
-from orders import checkpoints, execution, observe, stored_quotes
+from orders import checkpoints, execution, exporting, observe, stored_quotes
 from orders.exchange import trading_desk
 from orders.models import StreamTicket, VenueTally
 from orders.retries import BACK_OFF_S, MAX_ATTEMPTS, Retry
@@ -121,6 +121,23 @@ def _pass_on(hints: "queue.SimpleQueue[UUID]") -> None:
             time.sleep(PAUSE_AFTER_FAILURE_S)
             while not hints.empty():
                 hints.get()
+
+
+@shared_task
+def write_exports() -> None:
+    """What people asked for, and what a dead worker left."""
+    exporting.write_all()
+
+
+def hint_exports() -> None:
+    """Tell a worker that an export waits. May lose the hint: beat asks all the time."""
+    with suppress(*BROKER_AWAY):
+        write_exports.delay()
+
+
+@shared_task
+def remove_expired_exports() -> None:
+    exporting.remove_expired()
 
 
 @shared_task

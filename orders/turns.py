@@ -31,6 +31,11 @@ def give_no_more() -> None:
     _closed.set()
 
 
+def are_over() -> bool:
+    """Whether this process is about to stop."""
+    return _closed.is_set()
+
+
 @contextmanager
 def mine() -> Iterator[None]:
     """This thread's turn, once it comes. Raises NoMoreTurns."""

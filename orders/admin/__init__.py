@@ -9,11 +9,12 @@ from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 
 from orders.admin.accounts import AccountAdmin, ApiKeyAdmin, MemberAdmin
+from orders.admin.exports import ExportAdmin
 from orders.admin.log import LogEntryAdmin
 from orders.admin.orders import OrderAdmin
 from orders.admin.resolutions import ResolutionAdmin
 from orders.admin.venues import VenueStateAdmin
-from orders.models import Account, ApiKey, Member, Order, Resolution, VenueState
+from orders.models import Account, ApiKey, Export, Member, Order, Resolution, VenueState
 
 admin.site.site_header = "Order Execution Engine"
 admin.site.site_title = "Order Execution Engine"
@@ -21,6 +22,7 @@ admin.site.index_title = "Audit console"
 
 admin.site.register(Order, OrderAdmin)
 admin.site.register(Resolution, ResolutionAdmin)
+admin.site.register(Export, ExportAdmin)
 admin.site.register(VenueState, VenueStateAdmin)
 admin.site.register(Account, AccountAdmin)
 admin.site.register(Member, MemberAdmin)
