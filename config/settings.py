@@ -239,7 +239,7 @@ CELERY_BEAT_SCHEDULE = {
     "write-checkpoint": {"task": "orders.tasks.write_checkpoint", "schedule": 60.0},
     "remove-old-tallies": {"task": "orders.tasks.remove_old_tallies", "schedule": 60.0},
     # A hint that was lost, a worker that died: nobody waits longer than this for another one to go on.
-    "write-exports": {"task": "orders.tasks.write_exports", "schedule": 15.0},
+    "write-exports": {"task": "orders.tasks.write_exports", "schedule": 30.0},
     "remove-expired-exports": {"task": "orders.tasks.remove_expired_exports", "schedule": 600.0},
     "remove-old-slots": {"task": "orders.tasks.remove_old_slots", "schedule": 3600.0},
 }

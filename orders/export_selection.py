@@ -22,15 +22,20 @@ SALT = "orders.export"
 EVERY_ORDER, NO_ORDER = "TRUE", "FALSE"
 
 
+class JoinsOtherTables(Exception):
+    """A filter reaches into other tables by a join; only in a subquery does it stand on its own."""
+
+
 class UnknownCondition(Exception):
     """The condition was not signed with this engine's SECRET_KEY: it was changed, or the key was."""
 
 
 def freeze(orders: QuerySet[Order]) -> str:
-    """The condition of these orders, signed. Filters by columns of other tables must be subqueries."""
+    """The condition of these orders, signed. Raises JoinsOtherTables."""
     query = orders.query
-    if joined := set(query.alias_map) - {Order._meta.db_table}:
-        raise ValueError(f"an export can't join other tables: {', '.join(sorted(joined))}")
+    used = {alias for alias in query.alias_map if query.alias_refcount[alias]}
+    if joined := used - {Order._meta.db_table}:
+        raise JoinsOtherTables(", ".join(sorted(joined)))
     try:
         sql, values = query.get_compiler(connection=connection).compile(query.where)
     except FullResultSet:

@@ -32,6 +32,7 @@ from orders.models import (
     ExportState,
     Order,
     OrderAttempt,
+    new_order_id,
 )
 from orders.order_json import order_as_json
 from orders.tasks import write_exports
@@ -41,6 +42,7 @@ from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+MANY = 16_000  # several seconds' worth
 CSV, JSON_LINES = ExportFormat.CSV, ExportFormat.JSON_LINES
 
 
@@ -86,21 +88,15 @@ def start_worker() -> Iterator[Callable[..., Worker]]:
 
 def many_orders(account: Account, count: int) -> None:
     """As intake leaves them, without their events."""
-    Order.objects.bulk_create(
-        (
-            Order(
-                account=account,
-                client_order_id=f"bot-{n}",
-                token_in="SOL",
-                token_out="USDC",
-                amount_in_base=n + 1,
-                slippage_bps=50,
-                head_hash=b"",
-            )
-            for n in range(count)
-        ),
-        batch_size=2_000,
-    )
+    ids = ", ".join(f"('{new_order_id()}'::uuid)" for _ in range(count))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""INSERT INTO orders_order (id, account_id, client_order_id, order_type, token_in, token_out,
+                    amount_in_base, slippage_bps, head_hash)
+                SELECT id, {account.pk}, 'bot-' || row_number() OVER (ORDER BY id) - 1, 'market', 'SOL', 'USDC',
+                    1500000000, 50, ''
+                FROM (VALUES {ids}) AS new (id)"""
+        )
 
 
 def text_of(export: Export) -> str:
@@ -282,7 +278,7 @@ def test_a_filter_by_time_means_the_time_at_which_it_was_asked(
 def test_a_filter_over_another_table_is_refused_when_it_is_asked(
     account: Account, ask: Callable[..., Export]
 ) -> None:
-    with pytest.raises(ValueError, match="can't join other tables: orders_account"):
+    with pytest.raises(export_selection.JoinsOtherTables, match="orders_account"):
         ask(Order.objects.filter(account__name="alice"))
 
 
@@ -554,7 +550,7 @@ def test_however_long_orders_wait_an_export_gets_on(
 def test_when_a_worker_is_killed_another_goes_on_and_the_file_is_whole(
     account: Account, ask: Callable[..., Export], start_worker: Callable[..., Worker]
 ) -> None:
-    many_orders(account, 40_000)
+    many_orders(account, MANY)
     export = ask()
     killed = start_worker()
     write_exports.delay()
@@ -565,7 +561,7 @@ def test_when_a_worker_is_killed_another_goes_on_and_the_file_is_whole(
 
     export.refresh_from_db()
     assert export.state == ExportState.RUNNING
-    assert 0 < export.rows_written < 40_000
+    assert 0 < export.rows_written < MANY
     become_stale()
     start_worker()
     write_exports.delay()
@@ -578,7 +574,7 @@ def test_when_a_worker_is_killed_another_goes_on_and_the_file_is_whole(
 def test_a_worker_that_is_stopped_does_not_make_its_supervisor_wait_for_the_export(
     account: Account, ask: Callable[..., Export], start_worker: Callable[..., Worker]
 ) -> None:
-    many_orders(account, 40_000)
+    many_orders(account, MANY)
     ask()
     leaving = start_worker()
     write_exports.delay()
@@ -589,4 +585,4 @@ def test_a_worker_that_is_stopped_does_not_make_its_supervisor_wait_for_the_expo
     assert leaving.process.wait(10) == 0
     export = Export.objects.get()
     assert export.state == ExportState.WAITING
-    assert 0 < export.rows_written < 40_000
+    assert 0 < export.rows_written < MANY

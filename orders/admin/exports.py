@@ -39,6 +39,7 @@ from orders.admin.export_words import FORMAT_NAMES, in_words, told
 from orders.admin.format import chip, instant
 from orders.admin.permissions import NoChange
 from orders.export_models import UNFINISHED_EXPORTS
+from orders.export_selection import JoinsOtherTables
 from orders.models import Export, ExportFormat, ExportState, Order
 
 MOST_UNFINISHED = 5  # of one person
@@ -101,9 +102,12 @@ class ExportAdmin(NoChange, admin.ModelAdmin):  # type: ignore[type-arg]
         except IncorrectLookupParameters:
             messages.error(request, "The list's filters could not be read. Choose them again.")
             return HttpResponseRedirect(reverse("admin:orders_order_changelist"))
-        form = AskForm(request.POST or None)
+        form = AskForm(request.POST if request.method == "POST" else None)
         if request.method == "POST" and form.is_valid():
-            return self._asked(request, listed, ExportFormat(form.cleaned_data["format"]))
+            try:
+                return self._asked(request, listed, ExportFormat(form.cleaned_data["format"]))
+            except JoinsOtherTables:
+                messages.error(request, "These filters can't be exported. Choose others.")
         more = listed.paginator.older_than is not None
         context = {
             **self.admin_site.each_context(request),
