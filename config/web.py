@@ -1,9 +1,11 @@
 """The web server: Daphne, with a bound on what a slow reader may leave unread.
 
 Daphne never blocks a send, so a client that stops reading would have its events kept in memory without end. Here such a
-socket is closed with 1013 (try again later); it can come back with `?after=SEQ` and miss nothing.
+socket is closed with 1013 (try again later); it can come back with `?after=SEQ` and miss nothing. A file that is
+downloaded waits for its reader, as long as that one reads at all.
 """
 
+import asyncio
 import os
 import sys
 from functools import partial
@@ -19,6 +21,9 @@ MAX_UNREAD_BYTES = 256 * 1024
 MAX_MESSAGE_BYTES = 64 * 1024
 # How long a client has to read a close frame, behind all that it has not read yet.
 CLOSE_TIMEOUT_S = 5
+# How long the reader of a file may read nothing.
+READ_TIMEOUT_S = 30
+LOOK_EVERY_S = 0.05
 INTERNAL_ERROR, TRY_AGAIN_LATER = 1011, 1013
 SERVER_CODES = (INTERNAL_ERROR, TRY_AGAIN_LATER)
 
@@ -49,6 +54,8 @@ class BoundedServer(Server):  # type: ignore[misc]
             close(protocol, message["code"])
             return
         await super().handle_reply(protocol, message)
+        if message["type"] == "http.response.body" and message.get("more_body"):
+            await until_read(protocol.transport)
         if (
             message["type"] == "websocket.send"
             and unread_bytes(protocol.transport) > MAX_UNREAD_BYTES
@@ -70,6 +77,18 @@ def close(protocol: Any, code: int) -> None:
     """Close with a code that the protocol keeps to itself; what is unread CLOSE_TIMEOUT_S later is dropped."""
     if protocol.state == protocol.STATE_OPEN:
         protocol.sendCloseFrame(code=code, isReply=False)
+
+
+async def until_read(transport: Any) -> None:
+    """Wait until a client has read most of what it was sent; one that reads nothing any more is cut off."""
+    unread, waited_s = unread_bytes(transport), 0.0
+    while transport.connected and unread > MAX_UNREAD_BYTES:
+        if waited_s >= READ_TIMEOUT_S:
+            transport.abortConnection()
+            return
+        await asyncio.sleep(LOOK_EVERY_S)
+        before, unread = unread, unread_bytes(transport)
+        waited_s = 0.0 if unread < before else waited_s + LOOK_EVERY_S
 
 
 def unread_bytes(transport: Any) -> int:

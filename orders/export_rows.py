@@ -67,6 +67,8 @@ def safe_cell(text: str) -> str:
 
     Clients choose their order ids, operators the accounts' names, and venues the words of an error.
     """
+    if text[:1].isalnum():  # as nearly all are
+        return text
     return f"'{text}" if text.lstrip(" ").startswith(FORMULA) else text
 
 

@@ -437,7 +437,7 @@ def test_a_cancelled_export_keeps_nothing_and_stays_cancelled(
     export = ask()
     claimed = exporting.claim()
     assert claimed is not None
-    exporting._Writer(claimed)._write_part(Order.objects.select_related("account"))
+    exporting._Writer(claimed)._write_part(Order.objects.prefetch_related("account"))
     assert ExportPart.objects.count() == 1
 
     assert exporting.cancel(export)

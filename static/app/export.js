@@ -23,7 +23,7 @@ async function ask() {
 async function showEnd() {
   const fresh = new DOMParser().parseFromString(await (await fetch(location.href)).text(), "text/html");
   const hadFocus = page.querySelector("#export-now").contains(document.activeElement);
-  for (const part of ["#export-now", ".module"]) {
+  for (const part of ["#export-now", "#export-asked"]) {
     page.querySelector(part).replaceWith(fresh.querySelector(part));
   }
   if (hadFocus) page.querySelector("#export-now a")?.focus();

@@ -175,7 +175,7 @@ def test_the_page_says_how_far_it_is(
     monkeypatch.setattr(exporting, "ROWS_OF_A_PART", 2)
     claimed = exporting.claim()
     assert claimed is not None
-    exporting._Writer(claimed)._write_part(Order.objects.select_related("account"))
+    exporting._Writer(claimed)._write_part(Order.objects.prefetch_related("account"))
     now = timezone.now()
     Export.objects.update(
         orders_to_see=8, started_at=now - timedelta(seconds=4), touched_at=now, state="running"
