@@ -1,53 +1,37 @@
 // The page of an export: says anew how far it is, and shows what can be done once it has ended.
 // Without this module the link “Look again” does the same.
 
-const page = document.querySelector("[data-progress]");
+import { get } from "./api.js";
+import { refresh } from "./live.js";
+
 const ASK_EVERY_MS = 1000;
-const MOST_MS = 15000;
+const MOST_MS = 15_000;
+
+const page = document.querySelector("[data-progress]");
 
 const say = (name, text) => {
   const place = page.querySelector(`[data-told="${name}"]`);
   if (place && place.textContent !== text) place.textContent = text;
 };
 
-async function ask() {
-  const answer = await fetch(page.dataset.progress, { headers: { Accept: "application/json" } });
-  // Whoever is signed out meanwhile is led to a page that isn't JSON.
-  if (!answer.ok || !answer.headers.get("Content-Type")?.startsWith("application/json")) {
-    throw new Error(answer.ok || answer.status < 500 ? "gone" : "away");
-  }
-  return answer.json();
-}
-
-// The downloads, or what else there is to do, as the server writes them.
-async function showEnd() {
-  const fresh = new DOMParser().parseFromString(await (await fetch(location.href)).text(), "text/html");
-  const hadFocus = page.querySelector("#export-now").contains(document.activeElement);
-  for (const part of ["#export-now", "#export-asked"]) {
-    page.querySelector(part).replaceWith(fresh.querySelector(part));
-  }
-  if (hadFocus) page.querySelector("#export-now a")?.focus();
-}
-
-async function watch(waitMs) {
+const watch = async (waitMs) => {
   try {
-    const told = await ask();
-    page.querySelector("#export-progress").value = told.percent;
-    if (told.isFinal) await showEnd();
+    const told = await get(page.dataset.progress);
+    // Whoever was signed out meanwhile is led to a page, which isn't JSON.
+    if (!told.state) return say("pace", "You were signed out. The export goes on: reload to sign in and see it.");
+    page.querySelector("progress").value = told.percent;
+    if (told.isFinal) await refresh();
     say("sentence", told.sentence);
     say("pace", told.pace);
     if (told.isFinal) return;
     waitMs = ASK_EVERY_MS;
-  } catch (error) {
-    if (error.message === "gone") {
-      say("pace", "This page can't follow it any more: you were signed out, or it was removed.");
-      return;
-    }
-    say("pace", "The engine can't be reached; the export goes on. Trying again…");
+  } catch (problem) {
+    if (problem.status === 404) return say("pace", "The export is not there any more.");
+    say("pace", "The engine can’t be reached now. The export goes on; trying again…");
     waitMs = Math.min(waitMs * 2, MOST_MS);
   }
   setTimeout(watch, waitMs, waitMs);
-}
+};
 
 page.querySelector("[data-reload]").hidden = true;
 setTimeout(watch, ASK_EVERY_MS, ASK_EVERY_MS);
