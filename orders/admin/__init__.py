@@ -2,7 +2,7 @@
 
 Nobody, superusers included, adds, changes or deletes an order, an attempt or an event here. What can be done is named,
 has a permission of its own, and is recorded: cancel or requeue an order, end its doubt by two people, add an account,
-issue an API key, revoke one. Who may do what is in `orders.roles`.
+issue an API key, revoke one, export orders. Who may do what is in `orders.roles`.
 """
 
 from django.contrib import admin
