@@ -1,5 +1,6 @@
 """Exports: a crash, a race or a cancel leaves none that is wrong, and orders come first."""
 
+import re
 import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -49,7 +50,9 @@ def test_no_statement_reads_more_than_some_thousand_orders_or_counts(
     assert (
         len(of_orders) == 9
     )  # where the next ids end and which of them fit, four times; and which are the last
-    assert all("LIMIT 2" in sql or '"id" >= ' in sql for sql in of_orders)
+    assert all(
+        re.search(r'LIMIT 2|OFFSET 1 LIMIT 1|LIMIT 1 OFFSET 1|"id" >= ', sql) for sql in of_orders
+    )
     assert not [sql for sql in of_orders if "COUNT(" in sql.upper()]
     assert len(ids_of(export)) == 1
     assert export.parts_written == 1  # what has nothing in it is no part
