@@ -68,7 +68,7 @@ class Export(models.Model):
     expires_at = models.DateTimeField(null=True, db_index=True)  # housekeeping: remove_expired
 
     class Meta:
-        default_permissions = ()
+        default_permissions = ("view",)  # as each table of the console has it: see roles
         permissions = [("export_order", "Can export orders")]
         constraints = [
             models.CheckConstraint(
@@ -117,7 +117,7 @@ class ExportPart(models.Model):
     bytes_plain = models.PositiveIntegerField()
 
     class Meta:
-        default_permissions = ()
+        default_permissions = ("view",)
         constraints = [
             models.UniqueConstraint(fields=["export", "number"], name="export_part_once"),
         ]

@@ -71,7 +71,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 "permissions": [("export_order", "Can export orders")],
-                "default_permissions": (),
+                "default_permissions": ("view",),
             },
         ),
         migrations.CreateModel(
@@ -98,7 +98,7 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
-                "default_permissions": (),
+                "default_permissions": ("view",),
             },
         ),
         migrations.AddIndex(
