@@ -18,14 +18,13 @@ def _views() -> frozenset[str]:
 
 def table() -> dict[str, frozenset[str]]:
     """Each role with its permissions, as `app.codename`."""
-    auditor = _views() | {"admin.view_logentry"}
+    auditor = _views() | {"orders.export_order", "admin.view_logentry"}
     operator = auditor | {"orders.cancel_order", "orders.requeue_order", "orders.resolve_order"}
     admin = operator | {
         "orders.add_account",
         "orders.add_apikey",
         "orders.change_apikey",  # to revoke it
         "orders.add_member",
-        "orders.change_member",
         "orders.delete_member",
         # No one deletes a user: that would take along what the log says of them. They are set inactive.
         "auth.add_user",
