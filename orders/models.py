@@ -3,12 +3,10 @@
 Only `journal` writes an order's status, its attempts and its events.
 """
 
-import uuid
 from collections.abc import Iterable
 from datetime import timedelta
 
 import pgtrigger
-import uuid_utils.compat
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.lookups import GreaterThan
@@ -23,7 +21,9 @@ from orders.export_models import ExportFormat as ExportFormat
 from orders.export_models import ExportPart as ExportPart
 from orders.export_models import ExportState as ExportState
 from orders.lifecycle import TERMINAL, AttemptState, Status, legal_moves, legal_pairs
+from orders.order_ids import new_order_id as new_order_id
 from orders.pool_models import PoolState as PoolState
+from orders.quote_models import Quote as Quote
 from orders.resolution_models import Resolution as Resolution
 from orders.resolution_models import ResolutionState as ResolutionState
 from orders.venue_models import VenueState as VenueState
@@ -33,11 +33,6 @@ from orders.venue_models import VenueTally as VenueTally
 SLOW_S = 10
 # Claims without progress that may have been an unlucky neighbour's fault; with more of them an order is a suspect.
 SOUND_CLAIMS = 2
-
-
-def new_order_id() -> uuid.UUID:
-    """UUIDv7: later orders have larger ids, so that indexes grow at one end and lists need no other order."""
-    return uuid_utils.compat.uuid7()
 
 
 def choices(kind: type[Status] | type[AttemptState]) -> list[tuple[str, str]]:
@@ -51,33 +46,6 @@ def sql_list(values: frozenset[Status]) -> list[str]:
 
 def _sql_array(moves: Iterable[tuple[Status, Status, int]]) -> str:
     return ",".join(f"{status}:{successor}:{events}" for status, successor, events in moves)
-
-
-class Quote(models.Model):
-    """What a client was offered for a swap. It reserves nothing; an order that names it in time accepts no less."""
-
-    id = models.UUIDField(primary_key=True, default=new_order_id, editable=False)
-    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="+", db_index=False)
-    token_in = models.CharField(max_length=16)
-    token_out = models.CharField(max_length=16)
-    amount_in_base = models.DecimalField(max_digits=20, decimal_places=0)
-    slippage_bps = models.PositiveSmallIntegerField()
-    min_amount_out_base = models.DecimalField(max_digits=20, decimal_places=0)
-    document = (
-        models.JSONField()
-    )  # the route and every candidate, as the client was told: see preview
-    created_at = models.DateTimeField(db_default=EngineNow())
-    expires_at = models.DateTimeField(db_index=True)  # housekeeping: remove_old_quotes
-
-    class Meta:
-        constraints = [
-            models.CheckConstraint(
-                condition=Q(min_amount_out_base__gt=0), name="quoted_minimum_is_positive"
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return str(self.id)
 
 
 class Order(models.Model):
