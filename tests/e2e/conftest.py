@@ -51,7 +51,7 @@ def worker(transactional_db: None) -> Iterator[Worker]:
 
 
 @pytest.fixture(scope="package")
-def browser() -> Iterator[Browser]:
+def browser(transactional_db: None) -> Iterator[Browser]:
     with sync_playwright() as playwright:
         chromium = find_chromium(playwright)
         if chromium is None:
@@ -60,6 +60,8 @@ def browser() -> Iterator[Browser]:
             pytest.skip(needed)
         browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_OPTIONS)
         yield browser
+        # While Playwright's loop runs, Django has other connections for this thread than before and after.
+        connection.close()
         browser.close()
 
 
