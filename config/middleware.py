@@ -8,6 +8,7 @@ from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.http import HttpRequest
+from django.middleware.gzip import GZipMiddleware
 from whitenoise.middleware import WhiteNoiseMiddleware
 
 
@@ -54,6 +55,15 @@ class ContentSecurityPolicy(CSPMiddleware):
 
 
 class StaticFiles(OfPages, WhiteNoiseMiddleware): ...  # type: ignore[misc]  # it has no types
+
+
+class Compression(OfPeople, GZipMiddleware):
+    """For browsers. Programs get their short answers as they are, and nobody spends the processor on them."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        # What was compressed got a weak tag, and StaticFiles compares the files' own, which are strong.
+        if tag := request.headers.get("If-None-Match"):
+            request.META["HTTP_IF_NONE_MATCH"] = tag.removeprefix("W/")
 
 
 class Sessions(OfPeople, SessionMiddleware): ...
