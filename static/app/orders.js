@@ -3,9 +3,13 @@
 import { get } from "./api.js";
 
 const FINAL = new Set(["confirmed", "failed", "cancelled"]);
+// Of the history, at first little more than is in sight.
+const FIRST_PAGE = 50;
 const PAGE = 200;
 // Events of orders that nobody told of yet: asked for together, after a moment.
 const GATHER_MS = 150;
+// So many more may have been placed since.
+const SPARE = 20;
 
 export const isFinal = (order) => FINAL.has(order.status);
 
@@ -31,7 +35,7 @@ export class Orders extends EventTarget {
 
   /** The newest page of the history. Throws a Problem. */
   async load() {
-    const page = await get("/api/orders", { params: { limit: PAGE } });
+    const page = await get("/api/orders", { params: { limit: FIRST_PAGE } });
     this.#older = page.next;
     this.#learn(page.orders);
   }
@@ -42,7 +46,9 @@ export class Orders extends EventTarget {
     if (address === null) return;
     this.#older = null; // one at a time
     try {
-      const page = await get(new URL(address).pathname + new URL(address).search);
+      const { pathname, searchParams } = new URL(address);
+      searchParams.set("limit", PAGE);
+      const page = await get(`${pathname}?${searchParams}`);
       this.#older = page.next;
       this.#learn(page.orders);
     } catch (problem) {
@@ -98,10 +104,11 @@ export class Orders extends EventTarget {
     this.dispatchEvent(new CustomEvent("event", { detail: { order, event } }));
   }
 
-  /** The newest page tells of most; whoever is not on it is asked for alone. */
+  /** Most are among the newest orders; whoever is not is asked for alone. */
   async #askForEarly() {
     try {
-      this.#learn((await get("/api/orders", { params: { limit: PAGE } })).orders);
+      const limit = Math.min(PAGE, this.#early.size + SPARE);
+      this.#learn((await get("/api/orders", { params: { limit } })).orders);
       for (const id of [...this.#early.keys()]) this.#learn([await get(`/api/orders/${id}`)]);
       this.#asking = null;
     } catch { // the engine is away: the stream says so, and later it is asked again

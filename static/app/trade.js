@@ -34,6 +34,7 @@ const load = async () => {
   try {
     await orders.load();
     blotter.loaded();
+    requestAnimationFrame(() => performance.mark("interactive")); // in the frame that draws them
   } catch (problem) {
     document.getElementById("blotter-count").textContent = `${problem.detail} Trying again.`;
     setTimeout(load, 3_000);
@@ -79,6 +80,7 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-chart.show(ticket.pair);
-stream.open();
+// The orders first: they are what is waited for.
 load();
+stream.open();
+chart.show(ticket.pair);
