@@ -16,9 +16,10 @@ from django.db import connection
 from playwright.sync_api import Browser, Page, sync_playwright
 from pytest_django import DjangoDbBlocker
 
+from benchmarks.browser import CHROMIUM_OPTIONS, find_chromium
 from orders import accounts
 from orders.models import Account, Member
-from tests.e2e.visitor import CHROMIUM_OPTIONS, Watch, close, find_chromium, open_page
+from tests.e2e.visitor import Watch, close, open_page
 from tests.engine import WebServer, Worker
 
 # Slow enough that each state is seen, fast enough that nobody waits.

@@ -1,6 +1,5 @@
 """Somebody at a browser: signed in, on real pages of a real engine, and whatever goes wrong there is noticed."""
 
-import shutil
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
@@ -9,18 +8,8 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.contrib.auth.models import AbstractUser
 from django.test import Client
-from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, Request
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request
 
-# What keeps Debian's Chromium to itself: nothing but the pages' own requests leaves it.
-CHROMIUM_OPTIONS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 DESKTOP, MOBILE = {"width": 1440, "height": 900}, {"width": 375, "height": 740}
 
 
@@ -53,14 +42,6 @@ class Watch:
         parts = urlsplit(request.url)
         if parts.scheme not in ("data", "blob") and parts.netloc != self.origin:
             self.complaints.append(f"asked elsewhere: {request.url}")
-
-
-def find_chromium(playwright: Playwright) -> str | None:
-    """Where the system's browser is, or the one that Playwright downloaded; None where there is neither."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    own = playwright.chromium.executable_path
-    found = (shutil.which(name) for name in (*names, own))
-    return next((path for path in found if path), None)
 
 
 def cookies_of(user: AbstractUser) -> SimpleCookie:
