@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from playwright.sync_api import (
     Browser,
@@ -16,7 +17,6 @@ from playwright.sync_api import (
 )
 
 from benchmarks.generator import BenchError
-from config.stack.ready import Ready
 
 # Nothing but the pages' own requests leaves it.
 CHROMIUM_OPTIONS = [
@@ -64,28 +64,26 @@ class Visitor:
     cookies: StorageState
 
     @contextmanager
-    def page(self) -> Iterator[Page]:
-        """A page of a profile of its own: nothing is kept of an earlier one."""
-        context = self.browser.new_context(
-            base_url=self.url, viewport=DESKTOP, storage_state=self.cookies, locale="en-GB"
-        )
+    def page(self, **options: Any) -> Iterator[Page]:
+        """In a profile of its own: nothing is kept of an earlier one. `options` are those of Playwright's contexts."""
+        defaults = {"viewport": DESKTOP, "storage_state": self.cookies, "locale": "en-GB"}
+        context = self.browser.new_context(base_url=self.url, **defaults | options)
         try:
             yield context.new_page()
         finally:
             context.close()
 
 
-def sign_in(browser: Browser, ready: Ready) -> Visitor:
-    """The first user of an engine."""
-    context = browser.new_context(base_url=ready.url)
+def sign_in(browser: Browser, *, url: str, user: str, password: str) -> Visitor:
+    context = browser.new_context(base_url=url)
     try:
         page = context.new_page()
         page.goto("/sign-in")
-        page.get_by_label("User name").fill(ready.admin_user)
-        page.get_by_label("Password").fill(ready.admin_password)
+        page.get_by_label("User name").fill(user)
+        page.get_by_label("Password").fill(password)
         page.get_by_role("button", name="Sign in").click()
         page.wait_for_url("**/")
-        return Visitor(browser=browser, url=ready.url, cookies=context.storage_state())
+        return Visitor(browser=browser, url=url, cookies=context.storage_state())
     finally:
         context.close()
 

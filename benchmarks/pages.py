@@ -148,7 +148,9 @@ def measure(mode: str, *, loads: int, stages: Stages) -> Measured:
             settings = {**SETTINGS, **DELAYS, "WEB": mode}
             ready = at_the_end.enter_context(running_engine(settings)).ready
             browser = at_the_end.enter_context(running_chromium())
-        visitor = sign_in(browser, ready)
+        visitor = sign_in(
+            browser, url=ready.url, user=ready.admin_user, password=ready.admin_password
+        )
         measured = {NO_ORDERS: load_often(visitor, "/", times=loads, stages=stages)}
         with stages.stage(f"{OPEN_ORDERS} orders"):
             order_id = place_batch(ready, count=OPEN_ORDERS)

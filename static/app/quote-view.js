@@ -60,14 +60,14 @@ const hops = (legs) => {
     const ofHop = legs.filter((leg) => leg.hop === number);
     const names = ofHop.map((leg) =>
       make("li", {
-        className: "row spread small",
         children: [
-          make("span", { text: `${venue(leg.venue)}  ${leg.pool.slice(0, 4)}…` }),
-          make("span", { className: "soft", text: `${amount(leg.amountIn)} ${leg.tokenIn} → ${glance(leg.amountOut, 7)} ${leg.tokenOut}, ${leg.sharePct} %` }),
+          make("span", { text: `${venue(leg.venue)}  ${leg.pool.slice(0, 4)}…`, className: `way way-${leg.venue}` }),
+          make("span", { text: `${leg.sharePct} %`, className: "number" }),
+          make("span", { text: `${glance(leg.amountIn, 7)} ${leg.tokenIn} → ${glance(leg.amountOut, 7)} ${leg.tokenOut}`, className: "soft" }),
         ],
       }),
     );
-    return make("div", { className: "stack tight", children: [bar(ofHop), make("ul", { children: names })] });
+    return make("div", { className: "stack tight", children: [bar(ofHop), make("ul", { className: "legs small", children: names })] });
   });
 };
 
