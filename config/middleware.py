@@ -1,5 +1,6 @@
 """Django's middleware for pages. Most requests to the API pass it by: a key needs no session and no user."""
 
+from collections.abc import Callable
 from typing import Any
 
 from csp.middleware import CSPMiddleware
@@ -7,7 +8,8 @@ from django.conf import settings
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
-from django.http import HttpRequest
+from django.core.exceptions import SuspiciousOperation
+from django.http import HttpRequest, HttpResponseBase
 from django.middleware.gzip import GZipMiddleware
 from whitenoise.middleware import WhiteNoiseMiddleware
 
@@ -43,6 +45,24 @@ class OfPeople:
         if speaks_for_itself(request):
             return self.get_response(request)
         return super().__call__(request)  # type: ignore[misc]  # the middleware's own
+
+
+class NoNulls:
+    """Refuses what PostgreSQL can't compare with anything: the character NUL, in a page's address or a session's key.
+
+    The API says of its own parameters what is wrong with them.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        named = request.COOKIES.get(settings.SESSION_COOKIE_NAME, "")
+        if not is_of_api(request):
+            named += request.path_info + request.META["QUERY_STRING"].replace("%00", "\0")
+        if "\0" in named:
+            raise SuspiciousOperation("There is a NUL in the address, or in the session's key.")
+        return self._get_response(request)
 
 
 class ContentSecurityPolicy(CSPMiddleware):

@@ -110,6 +110,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "config.middleware.Compression",
     "config.middleware.ContentSecurityPolicy",
+    "config.middleware.NoNulls",
     "config.middleware.StaticFiles",
     "config.middleware.Sessions",
     "django.middleware.common.CommonMiddleware",

@@ -183,7 +183,9 @@ def session_key_in(headers: Mapping[bytes, bytes]) -> str | None:
     if not origin.netloc or origin.netloc != headers.get(b"host", b"").decode("latin-1"):
         return None
     cookies = parse_cookie(headers.get(b"cookie", b"").decode("latin-1"))
-    return cookies.get(settings.SESSION_COOKIE_NAME)
+    session_key = cookies.get(settings.SESSION_COOKIE_NAME)
+    # A quoted cookie may carry a NUL, which PostgreSQL can't compare with anything.
+    return None if session_key is None or "\0" in session_key else session_key
 
 
 class OrderConsumer(StreamConsumer):

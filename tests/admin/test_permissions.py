@@ -89,3 +89,17 @@ def test_without_a_permission_there_is_nothing_to_see(account: Account) -> None:
         assert nobody.get(address).status_code == 403
         answer = Client().get(address)
         assert (answer.status_code, answer.url[:13]) == (302, "/admin/login/")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "address",
+    [
+        f"{ORDERS}?status=%00",
+        "/admin/orders/resolution/?state=%00",
+        "/admin/orders/venuestate/%00/change/",
+        "/admin/autocomplete/?term=%00&app_label=orders&model_name=member&field_name=user",
+    ],
+)
+def test_a_null_in_an_address_is_refused_and_breaks_nothing(root: Client, address: str) -> None:
+    assert root.get(address).status_code == 400

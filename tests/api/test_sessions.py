@@ -96,3 +96,11 @@ def test_nobody_comes_in_with_a_made_up_session(db: None) -> None:
     client.cookies["sessionid"] = "made-up"
 
     assert assert_problem(client.get("/api/orders"), 401)["code"] == "NOT_AUTHENTICATED"
+
+
+@pytest.mark.parametrize("address", ["/", "/admin/", "/nowhere", "/api/orders"])
+def test_a_session_that_no_database_can_hold_is_refused(address: str) -> None:
+    client = Client(raise_request_exception=False)
+    client.cookies["sessionid"] = "made\0up"
+
+    assert client.get(address).status_code == 400

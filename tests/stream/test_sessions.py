@@ -64,6 +64,18 @@ async def test_a_page_of_another_address_is_refused_though_the_cookie_comes_alon
     assert code == 4401
 
 
+async def test_a_session_that_no_database_can_hold_is_refused_like_any_other(
+    open_socket: Any, web: WebServer
+) -> None:
+    headers = {"Cookie": 'sessionid="made\\000up"'}
+    origin = f"http://127.0.0.1:{web.port}"
+
+    async with open_socket("/ws/orders", key=None, origin=origin, additional_headers=headers) as it:
+        (problem,), code = await it.read_to_the_end()
+
+    assert (problem["code"], code) == ("NOT_AUTHENTICATED", 4401)
+
+
 @pytest.mark.parametrize("end", ["signed out", "password", "inactive", "no member"])
 async def test_a_socket_closes_when_its_session_is_good_no_more(
     browse: Opens, person: User, end: str
