@@ -1,7 +1,8 @@
 """Who may do what in the console: each role is a group of Django's, and this table is all that it may.
 
 `manage.py prepare` makes the groups say what stands here. Whoever gives out roles can also take one, so an admin may
-in the end do everything that a role allows; what nobody may do is in `orders.admin.permissions` and in the database.
+in the end do everything that a role allows, and nothing that only a superuser may (`orders.admin.users`); what nobody
+may do is in `orders.admin.permissions` and in the database.
 """
 
 from django.apps import apps

@@ -7,12 +7,14 @@ issue an API key, revoke one, export orders. Who may do what is in `orders.roles
 
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import User
 
 from orders.admin.accounts import AccountAdmin, ApiKeyAdmin, MemberAdmin
 from orders.admin.exports import ExportAdmin
 from orders.admin.log import LogEntryAdmin
 from orders.admin.orders import OrderAdmin
 from orders.admin.resolutions import ResolutionAdmin
+from orders.admin.users import UserOfRoles
 from orders.admin.venues import VenueStateAdmin
 from orders.models import Account, ApiKey, Export, Member, Order, Resolution, VenueState
 
@@ -28,3 +30,5 @@ admin.site.register(Account, AccountAdmin)
 admin.site.register(Member, MemberAdmin)
 admin.site.register(ApiKey, ApiKeyAdmin)
 admin.site.register(LogEntry, LogEntryAdmin)
+admin.site.unregister(User)
+admin.site.register(User, UserOfRoles)

@@ -123,3 +123,81 @@ def test_whoever_may_do_less_may_do_nothing_more() -> None:
 
     assert table[AUDITOR] < table[OPERATOR] < table[ADMIN]
     assert [each for each in table[AUDITOR] if ".view_" not in each] == ["orders.export_order"]
+
+
+# --- who looks after people -------------------------------------------------------------------------------------------
+
+
+def user_form(user: User, **changes: object) -> dict[str, object]:
+    """As the user's page sends it."""
+    groups = [group.pk for group in user.groups.all()]
+    form = {"username": user.username, "is_active": "on", "is_staff": "on", "groups": groups}
+    return {**form, "date_joined_0": "2026-11-21", "date_joined_1": "07:41:00", **changes}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"is_superuser": "on"},
+        {"user_permissions": lambda: [Permission.objects.get(codename="delete_user").pk]},
+    ],
+)
+def test_an_admin_gives_nobody_more_than_a_role(more: dict[str, object]) -> None:
+    visitor = of_role(ADMIN)
+    user = User.objects.get(username="admin's")
+    before = user.get_all_permissions()
+    asked = {name: each() if callable(each) else each for name, each in more.items()}
+
+    answer = visitor.post(
+        f"/admin/auth/user/{user.pk}/change/", user_form(user, username="boss", **asked)
+    )
+
+    user = User.objects.get(pk=user.pk)
+    assert answer.status_code == 302
+    assert not user.is_superuser
+    assert user.get_all_permissions() == before
+
+
+def test_an_admin_makes_somebody_an_operator() -> None:
+    visitor = of_role(ADMIN)
+    somebody = User.objects.create_user("somebody")
+    operator = Group.objects.get(name=OPERATOR)
+    form = user_form(somebody, groups=[operator.pk])
+
+    visitor.post(f"/admin/auth/user/{somebody.pk}/change/", form)
+
+    somebody.refresh_from_db()
+    assert somebody.is_staff
+    assert list(somebody.groups.all()) == [operator]
+
+
+def test_an_admin_neither_changes_a_superuser_nor_signs_in_as_one() -> None:
+    visitor = of_role(ADMIN)
+    root = User.objects.create_superuser("root", password="correct horse")
+    page = f"/admin/auth/user/{root.pk}/change/"
+    password = {
+        "password1": "another horse",
+        "password2": "another horse",
+        "usable_password": "true",
+    }
+
+    answers = [
+        visitor.post(page, user_form(root, is_active="")),
+        visitor.post(f"/admin/auth/user/{root.pk}/password/", password),
+    ]
+
+    root.refresh_from_db()
+    assert [answer.status_code for answer in answers] == [403, 403]
+    assert root.is_active
+    assert root.check_password("correct horse")
+    assert visitor.get(page).status_code == 200
+
+
+def test_a_superuser_makes_another_one() -> None:
+    somebody = User.objects.create_user("somebody")
+    visitor = logged_in(User.objects.create_superuser("root"))
+
+    visitor.post(f"/admin/auth/user/{somebody.pk}/change/", user_form(somebody, is_superuser="on"))
+
+    somebody.refresh_from_db()
+    assert somebody.is_superuser
