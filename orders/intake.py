@@ -33,6 +33,10 @@ class IdempotencyConflict(Exception):
     """This clientOrderId names an earlier order that asked for something else."""
 
 
+class AlreadyAsked(Exception):
+    """The order is cancelled, or a cancel was asked for already: nobody else's name would be kept with it."""
+
+
 class AlreadyFinal(Exception):
     """The order has ended; there is nothing to cancel."""
 
@@ -249,7 +253,7 @@ def cancel_order(
     """Cancel at once while nothing is committed to; afterwards ask for it, and the stream tells who won.
 
     `intervention` says who asks, if not the client. Raises Order.DoesNotExist (also for somebody else's), AlreadyFinal
-    and Halted. Safe to repeat.
+    and Halted. Safe to repeat, which tells nothing new: an intervention is then refused with AlreadyAsked.
     """
     with transaction.atomic():
         # Locked, so that no worker moves the order on meanwhile: one try is enough.
@@ -257,6 +261,12 @@ def cancel_order(
         if order.is_final and order.status != Status.CANCELLED:
             raise AlreadyFinal(f"The order is {order.status} already.")
         if order.is_final or order.cancel_requested_at:
+            if intervention:
+                raise AlreadyAsked(
+                    "The order is cancelled already."
+                    if order.is_final
+                    else "Its cancel was asked for already, and the chain decides."
+                )
             return order
         if order.status in UNSENT and settings.EXECUTION == "halted":
             raise Halted("Execution is halted, so it can't be known that nothing was sent yet.")

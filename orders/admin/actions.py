@@ -25,7 +25,7 @@ from orders.models import Order
 
 # A page of the list. Whoever wants more has an accident before them, and a script behind it.
 MOST_AT_ONCE = 50
-REFUSALS = (intake.AlreadyFinal, intake.Halted, NothingToHurry)
+REFUSALS = (intake.AlreadyAsked, intake.AlreadyFinal, intake.Halted, NothingToHurry)
 
 
 class ReasonForm(forms.Form):

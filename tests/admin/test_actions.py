@@ -7,7 +7,7 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.test import Client
 
-from orders import tasks
+from orders import intake, tasks
 from orders.inflight import Sent
 from orders.lifecycle import Status
 from orders.models import Account, Order, OrderEvent
@@ -77,6 +77,24 @@ def test_of_a_submitted_order_the_chain_decides(operator: Client, dropped: Sent)
     details = OrderEvent.objects.filter(order=order).latest("seq").details
     assert details["cancelRequested"] is True
     assert details["cancellation"]["by"] == "olga"
+
+
+def test_what_was_asked_for_already_is_not_done_again_in_another_name(
+    operator: Client, account: Account, dropped: Sent
+) -> None:
+    cancelled = place(account)
+    for order_id in (cancelled.id, dropped.order_id):
+        order = Order.objects.get(id=order_id)
+        intake.cancel_order(order.id, account_id=order.account_id)
+    before = OrderEvent.objects.count()
+
+    told = text_of(act(operator, CANCEL, cancelled, Order.objects.get(id=dropped.order_id)))
+
+    assert "Done for 0 of 2." in told
+    assert "Nothing was changed. The order is cancelled already." in told
+    assert "Nothing was changed. Its cancel was asked for already, and the chain decides." in told
+    assert OrderEvent.objects.count() == before
+    assert not LogEntry.objects.exists()
 
 
 def test_several_are_ticked_and_each_is_told_of(operator: Client, account: Account) -> None:
