@@ -26,6 +26,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 CLIENTS = 50
 # Two seconds are promised. The rest is for fifty clients and everything else on the machine that runs the tests.
 BOUND_S = 3.0
+# A page has until its statements do.
+PAGE_BOUND_S = 7.0
 # In the new orders themselves: the statement that stores them is prepared, and sent only once.
 NEW_ORDERS = b'"amount_in_base"'
 
@@ -220,14 +222,34 @@ def waiting_for_locks() -> int:
         return int(count)
 
 
-@pytest.mark.parametrize("path", ["/admin/", "/ops/"])
-def test_a_page_that_meets_the_outage_says_so_instead_of_failing(engine: Engine, path: str) -> None:
-    engine.proxy.refuse()
+@pytest.mark.parametrize("outage", [OutageProxy.refuse, OutageProxy.go_dark])
+@pytest.mark.parametrize("path", ["/", "/admin/", "/ops/", "/orders/x", "/sign-in"])
+def test_a_page_that_meets_the_outage_says_so_instead_of_failing(
+    engine: Engine, outage: Callable[[OutageProxy], None], path: str
+) -> None:
+    outage(engine.proxy)
+    begun = time.monotonic()
 
     page = httpx.get(f"{engine.url}{path}", headers={"Cookie": f"sessionid={'x' * 32}"}, timeout=30)
 
     assert page.status_code == 503
     assert "Retry-After" in page.headers
+    assert "out of breath" in page.text
+    assert time.monotonic() - begun < PAGE_BOUND_S
+
+
+@pytest.mark.parametrize("outage", [OutageProxy.refuse, OutageProxy.go_dark])
+def test_what_is_not_there_is_not_there_in_an_outage_either(
+    engine: Engine, outage: Callable[[OutageProxy], None]
+) -> None:
+    outage(engine.proxy)
+
+    page = httpx.get(
+        f"{engine.url}/nowhere", headers={"Cookie": f"sessionid={'x' * 32}"}, timeout=30
+    )
+
+    assert page.status_code == 404
+    assert "There is nothing here" in page.text
 
 
 # --- whether the order was placed -------------------------------------------------------------------------------------

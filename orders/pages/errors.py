@@ -6,7 +6,7 @@ from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 
-from orders.api.problems import CONTENT_TYPE, Problem, as_problem
+from orders.api.problems import CONTENT_TYPE, DATABASE_AWAY, Problem, as_problem
 
 TITLES = {
     400: "That request makes no sense",
@@ -52,14 +52,18 @@ def _answer(request: HttpRequest, problem: Problem) -> HttpResponse:
 def page_of(
     status: int, sentence: str, *, request: HttpRequest | None, retryable: bool = False
 ) -> HttpResponse:
-    """Without a request nobody is asked who it was: for when the database can't be asked, or must not."""
+    """Without a request nobody is asked who it was, as when the database can't be asked: what is true stays true."""
     shown = {
         "status": status,
         "title": TITLES.get(status, HTTPStatus(status).phrase),
         "sentence": sentence,
         "retryable": retryable,
     }
-    return HttpResponse(render_to_string("pages/error.html", shown, request), status=status)
+    try:
+        html = render_to_string("pages/error.html", shown, request)
+    except DATABASE_AWAY:
+        html = render_to_string("pages/error.html", shown)
+    return HttpResponse(html, status=status)
 
 
 def _is_api(request: HttpRequest) -> bool:
