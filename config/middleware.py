@@ -85,6 +85,14 @@ class Compression(OfPeople, GZipMiddleware):
         if tag := request.headers.get("If-None-Match"):
             request.META["HTTP_IF_NONE_MATCH"] = tag.removeprefix("W/")
 
+    def process_response(
+        self, request: HttpRequest, response: HttpResponseBase
+    ) -> HttpResponseBase:
+        """A file to keep goes out as it was written, with its length: it may be long, or compressed already."""
+        if "Content-Disposition" in response:
+            return response
+        return super().process_response(request, response)
+
 
 class Sessions(OfPeople, SessionMiddleware): ...
 
