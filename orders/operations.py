@@ -239,7 +239,8 @@ def failed() -> Concerns:
         status=Status.FAILED, updated_at__gte=timezone.now() - FAILED_WITHIN
     )
     return _concerns(
-        orders.order_by("-updated_at"),
+        # Those that failed together are told by their ids, so that rows keep their places.
+        orders.order_by("-updated_at", "-id"),
         span=EngineNow() - F("updated_at"),
         code=F("error_code"),
         sentence=F("error_message"),

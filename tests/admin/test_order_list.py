@@ -60,13 +60,12 @@ def test_a_client_order_id_may_look_like_an_order_id(root: Client, account: Acco
     assert listed(root.get(ORDERS, {"q": name})) == [order.id]
 
 
-@pytest.mark.parametrize("part", ["bot", "ot:1", "%", "' OR 1=1 --", "\x00"])
+@pytest.mark.parametrize("part", ["bot", "ot:1", "%", "' OR 1=1 --"])
 @pytest.mark.django_db
 def test_a_search_is_exact(root: Client, account: Account, part: str) -> None:
-    order = place(account, client_order_id="bot:1")
+    place(account, client_order_id="bot:1")
 
-    # A null byte is refused with a message, and searches for nothing.
-    assert listed(root.get(ORDERS, {"q": part})) == ([order.id] if part == "\x00" else [])
+    assert listed(root.get(ORDERS, {"q": part})) == []
 
 
 @pytest.mark.django_db

@@ -111,7 +111,7 @@ def test_while_the_chain_is_away_the_record_is_still_shown(
     assert f"Attempt {confirmed.id}:1" in page
 
 
-@pytest.mark.parametrize("signature", ["x", "0" * 87, "5" * 89, "%00"])
+@pytest.mark.parametrize("signature", ["x", "0" * 87, "5" * 89])
 @pytest.mark.django_db
 def test_what_can_not_be_a_signature_has_no_page(root: Client, signature: str) -> None:
     assert root.get(transaction_page(signature)).status_code == 404

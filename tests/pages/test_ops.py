@@ -313,7 +313,7 @@ def test_a_question_that_takes_too_long_is_given_up_and_the_others_live(
     account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order_at(Status.FAILED, account)
-    monkeypatch.setattr(panels, "STATEMENT_S", 0.05)
+    monkeypatch.setattr(panels, "STATEMENT_S", 1.0)
     blocking, may_end = threading.Event(), threading.Event()
 
     def block() -> None:

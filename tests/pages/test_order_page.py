@@ -112,7 +112,7 @@ def test_whoever_is_not_signed_in_is_asked_to(account: Account) -> None:
 
 
 @pytest.mark.parametrize(
-    "order_id", ["1", "x" * 2000, "01a22e07-c937-7766-a5ad-89d31af6aa79", "%00", "{}", "..%2f"]
+    "order_id", ["1", "x" * 2000, "01a22e07-c937-7766-a5ad-89d31af6aa79", "{}", "..%2f"]
 )
 @pytest.mark.django_db
 def test_what_is_no_order_has_the_404_of_all_pages(member: Client, order_id: str) -> None:
