@@ -42,6 +42,8 @@ class StreamTicket(models.Model):
 
     digest = models.CharField(max_length=64, primary_key=True)
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="+")
+    # Of the person who took it, whose sockets it opens: they close when it ends. Empty if a key took it.
+    session_key = models.CharField(max_length=40, db_default="")
     expires_at = models.DateTimeField(db_index=True)  # housekeeping: remove_expired_tickets
 
     def __str__(self) -> str:

@@ -75,21 +75,21 @@ def valid_keys(account_ids: Iterable[int]) -> list[tuple[int, int]]:
     return list(keys.values_list("account_id", "id"))
 
 
-def issue_ticket(*, account: Account) -> tuple[str, StreamTicket]:
-    """A ticket for one socket, and what the client presents for it."""
+def issue_ticket(*, account: Account, session_key: str = "") -> tuple[str, StreamTicket]:
+    """A ticket for one socket, and what the client presents for it. `session_key` is a person's who took it."""
     clear = secrets.token_urlsafe(32)
     expires_at = timezone.now() + timedelta(seconds=settings.STREAM_TICKET_S)
     return clear, StreamTicket.objects.create(
-        digest=_digest(clear), account=account, expires_at=expires_at
+        digest=_digest(clear), account=account, session_key=session_key, expires_at=expires_at
     )
 
 
-def redeem_ticket(clear: str) -> Account | None:
-    """Whose ticket this is, if it is still good. Good once: two sockets can't both redeem it."""
+def redeem_ticket(clear: str) -> StreamTicket | None:
+    """The ticket, if it is still good. Good once: two sockets can't both redeem it."""
     ticket = StreamTicket.objects.filter(digest=_digest(clear)).select_related("account").first()
     if ticket is None or StreamTicket.objects.filter(pk=ticket.pk).delete()[0] == 0:
         return None
-    return ticket.account if ticket.expires_at > timezone.now() else None
+    return ticket if ticket.expires_at > timezone.now() else None
 
 
 def _digest(secret: str) -> str:

@@ -154,9 +154,10 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             if valid is not None:
                 return valid.account, Pass(valid.account_id, key_id=valid.id)
         elif "ticket" in self.query:
-            account = await promptly(accounts.redeem_ticket, self.query["ticket"])
-            if account is not None:
-                return account, Pass(account.pk)
+            ticket = await promptly(accounts.redeem_ticket, self.query["ticket"])
+            if ticket is not None:
+                session_key = ticket.session_key or None
+                return ticket.account, Pass(ticket.account_id, session_key=session_key)
         elif session_key := session_key_in(headers):
             members = await promptly(people.members_signed_in, [session_key])
             if member := members.get(session_key):

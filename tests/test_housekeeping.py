@@ -26,7 +26,9 @@ def test_expired_tickets_are_removed_and_good_ones_kept(account: Account) -> Non
     tasks.remove_expired_tickets()
 
     assert StreamTicket.objects.count() == 1
-    assert accounts.redeem_ticket(kept) == account
+    redeemed = accounts.redeem_ticket(kept)
+    assert redeemed is not None
+    assert redeemed.account == account
 
 
 def test_tallies_are_kept_for_an_hour(db: None) -> None:

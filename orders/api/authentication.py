@@ -31,9 +31,12 @@ class ApiKeyAuthentication(authentication.BaseAuthentication):
 
 
 class SessionOfMember(authentication.SessionAuthentication):
-    """The pages' own requests. `config.middleware` finds the person only where no `Authorization` header stands."""
+    """The pages' own requests: `request.auth` is then their session's key.
 
-    def authenticate(self, request: Request) -> tuple["Caller", None] | None:
+    `config.middleware` finds the person only where no `Authorization` header stands.
+    """
+
+    def authenticate(self, request: Request) -> tuple["Caller", str] | None:
         person = getattr(request._request, "user", None)
         if person is None or not person.is_authenticated:
             return None
@@ -41,7 +44,7 @@ class SessionOfMember(authentication.SessionAuthentication):
         account = account_of_person(person)
         if account is None:
             raise Problem(403, "NO_ACCOUNT", f"{person.get_username()} trades for no account.")
-        return Caller(account), None
+        return Caller(account), request._request.session.session_key or ""
 
     def enforce_csrf(self, request: Request) -> None:
         """Raises Problem."""

@@ -147,7 +147,9 @@ class StreamTicketView(APIView):
 
     @extend_schema(**schema.STREAM_TICKET)
     def post(self, request: Request) -> Response:
-        clear, ticket = accounts.issue_ticket(account=account_of(request))
+        clear, ticket = accounts.issue_ticket(
+            account=account_of(request), session_key=str(request.auth or "")
+        )
         return Response({"ticket": clear, "expiresAt": rfc3339(ticket.expires_at)}, status=201)
 
 

@@ -111,13 +111,38 @@ async def test_a_socket_by_session_stays_when_the_accounts_keys_are_revoked(
     assert heartbeat["type"] == "heartbeat"
 
 
+@pytest.fixture
+def take_ticket(person: User) -> Callable[[], str]:
+    """As a page of the account's member takes it."""
+
+    def take_ticket() -> str:
+        client = Client()
+        client.force_login(person)
+        return str(client.post("/api/stream-tickets").json()["ticket"])
+
+    return take_ticket
+
+
 async def test_a_ticket_that_a_member_took_opens_a_socket_for_an_account_without_keys(
-    open_socket: Any, person: User, account: Account
+    open_socket: Any, take_ticket: Callable[[], str], account: Account
 ) -> None:
-    ticket, _ = await later(lambda: accounts.issue_ticket(account=account))
+    ticket = await later(take_ticket)
     await later(lambda: ApiKey.objects.all().delete())
 
     async with open_socket(f"/ws/orders?ticket={ticket}", key=None) as client:
         order = await later(lambda: place(account))
         assert (await client.read())["orderId"] == str(order.id)
         assert (await client.read_any(timeout_s=15))["type"] == "heartbeat"
+
+
+async def test_a_socket_by_a_members_ticket_closes_when_they_sign_out(
+    open_socket: Any, take_ticket: Callable[[], str], account: Account, api_key: str
+) -> None:
+    """Though the account has a key, and they are its member still."""
+    ticket = await later(take_ticket)
+
+    async with open_socket(f"/ws/orders?ticket={ticket}", key=None) as client:
+        await later(lambda: Session.objects.all().delete())
+        _, code = await client.read_to_the_end()
+
+    assert code == 4401
