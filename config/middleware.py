@@ -9,8 +9,9 @@ from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.exceptions import SuspiciousOperation
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.middleware.gzip import GZipMiddleware
+from django.utils.cache import add_never_cache_headers, has_vary_header
 from whitenoise.middleware import WhiteNoiseMiddleware
 
 
@@ -94,7 +95,14 @@ class Compression(OfPeople, GZipMiddleware):
         return super().process_response(request, response)
 
 
-class Sessions(OfPeople, SessionMiddleware): ...
+class Sessions(OfPeople, SessionMiddleware):
+    """What depends on who asks is kept by no cache, so that Back shows it to nobody after a sign-out."""
+
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> Any:
+        answer = super().process_response(request, response)
+        if has_vary_header(answer, "Cookie") and not answer.has_header("Cache-Control"):
+            add_never_cache_headers(answer)
+        return answer
 
 
 class Authentication(OfPeople, AuthenticationMiddleware): ...

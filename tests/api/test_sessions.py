@@ -1,6 +1,7 @@
 """What people who signed in may ask of the API, and what nobody can make their browsers ask."""
 
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
@@ -96,6 +97,23 @@ def test_nobody_comes_in_with_a_made_up_session(db: None) -> None:
     client.cookies["sessionid"] = "made-up"
 
     assert assert_problem(client.get("/api/orders"), 401)["code"] == "NOT_AUTHENTICATED"
+
+
+@pytest.mark.parametrize(
+    "address", ["/", "/orders/x", "/nowhere", "/api/orders", f"/api/orders/{uuid4()}"]
+)
+def test_what_depends_on_who_is_signed_in_is_kept_by_no_cache(
+    signed_in: Client, address: str
+) -> None:
+    """Also not by the browser's own: Back would show it to whoever comes after a sign-out."""
+    kept = signed_in.get(address)["Cache-Control"]
+
+    assert "no-store" in kept
+    assert "private" in kept
+
+
+def test_static_files_are_kept(signed_in: Client) -> None:
+    assert "no-store" not in signed_in.get("/static/design.css")["Cache-Control"]
 
 
 @pytest.mark.parametrize("address", ["/", "/admin/", "/nowhere", "/api/orders"])
