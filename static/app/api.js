@@ -26,17 +26,23 @@ export const post = (path, { body = {}, signal } = {}) =>
     signal,
   });
 
-/** Answers the JSON. Throws a Problem, also when nobody answers; an abort stays an AbortError. */
+/**
+ * Answers the JSON. Throws a Problem, also when nobody answers or the answer is cut off; an abort stays an AbortError.
+ * The document hears of a session that has ended: `signed-out`.
+ */
 const ask = async (url, options) => {
   let response;
+  let answer;
   try {
     response = await fetch(url, { credentials: "same-origin", ...options });
+    answer = parsed(await response.text());
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Problem({ status: 0, code: "UNREACHABLE", detail: "The engine can’t be reached now.", retryable: true });
+    throw unreachable();
   }
-  const answer = await response.json().catch(() => ({}));
+  if (response.ok && !answer) throw unreachable();
   if (response.ok) return answer;
+  if (response.status === 401) document.dispatchEvent(new Event("signed-out"));
   throw new Problem({
     code: "UNEXPECTED",
     detail: `The engine answered ${response.status}.`,
@@ -44,5 +50,17 @@ const ask = async (url, options) => {
     status: response.status,
   });
 };
+
+/** Nothing, if it is not of the API: a proxy may answer in its stead. */
+const parsed = (text) => {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+};
+
+const unreachable = () =>
+  new Problem({ status: 0, code: "UNREACHABLE", detail: "The engine can’t be reached now.", retryable: true });
 
 const csrfToken = () => document.cookie.match(/(?:^|; )csrftoken=([^;]*)/)?.[1] ?? "";

@@ -10,6 +10,8 @@ const TYPING_MS = 250;
 const RENEW_BEFORE_MS = 4_000;
 const PLACEABLE_MS = 1_500;
 const RETRY_MS = 3_000;
+// Who presses again sooner means the same order: a double click, or an Enter that is held down.
+const SAME_WISH_MS = 700;
 const FIELDS = ["amount", "tokenIn", "tokenOut", "slippageBps"];
 
 /** Dispatches `placed` (detail: the order as the API answered) and `pair` (detail: `{tokenIn, tokenOut}`). */
@@ -28,6 +30,7 @@ export class Ticket extends EventTarget {
   #timer = null;
   #pending = null; // an order whose answer was lost: sent again under the same clientOrderId, it is placed once
   #isPlacing = false;
+  #pressedAt = -Infinity;
 
   constructor(tokens) {
     super();
@@ -45,8 +48,9 @@ export class Ticket extends EventTarget {
     });
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
-      this.place();
+      this.#press();
     });
+    this.#form.addEventListener("keydown", (event) => event.key === "Enter" && event.repeat && event.preventDefault());
     document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.#tick());
     setInterval(() => this.#tick(), 500);
     this.#showSlippage();
@@ -101,7 +105,9 @@ export class Ticket extends EventTarget {
 
   get #slippageBps() {
     const chosen = this.#form.elements.slippage.value;
-    return chosen === "other" ? Math.round(Number(this.#slippagePercent.value.replace(",", ".")) * 100) : Number(chosen);
+    if (chosen !== "other") return Number(chosen);
+    const percent = this.#slippagePercent.value.trim().replace(",", ".");
+    return percent === "" ? null : Math.round(Number(percent) * 100);
   }
 
   #showSlippage() {
@@ -109,7 +115,7 @@ export class Ticket extends EventTarget {
   }
 
   get #asked() {
-    return { ...this.pair, amount: this.#amount.value.trim().replace(/,/g, ""), slippageBps: this.#slippageBps };
+    return { ...this.pair, amount: plain(this.#amount.value.trim()), slippageBps: this.#slippageBps };
   }
 
   // --- the quote -------------------------------------------------------------------------------------------------------
@@ -117,6 +123,7 @@ export class Ticket extends EventTarget {
   #changed(afterMs) {
     this.#before = this.pair;
     this.#pending = null;
+    this.#pressedAt = -Infinity;
     this.#showSlippage();
     this.#showProblem(null);
     this.#forgetQuote();
@@ -133,6 +140,7 @@ export class Ticket extends EventTarget {
     this.#asking = asking;
     try {
       const quote = await post("/api/quotes", { body: asked, signal: asking.signal });
+      if (this.#asking !== asking) return; // something else was asked for meanwhile
       const lastsMs = Date.parse(quote.expiresAt) - Date.parse(quote.createdAt);
       this.#quote = { ...quote, asked, endsAt: Date.now() + lastsMs };
       this.#showProblem(null);
@@ -188,6 +196,12 @@ export class Ticket extends EventTarget {
 
   // --- the order -------------------------------------------------------------------------------------------------------
 
+  #press() {
+    const sinceLast = performance.now() - this.#pressedAt;
+    this.#pressedAt = performance.now();
+    if (sinceLast >= SAME_WISH_MS) this.place();
+  }
+
   /** Places it, once, however often the answer is lost. */
   async place() {
     if (this.#isPlacing) return;
@@ -204,7 +218,9 @@ export class Ticket extends EventTarget {
       // A refusal is final, and the next order another one; if nobody answered, it may have been placed.
       const mayBePlaced = problem.status === 0 || problem.status >= 500;
       if (!mayBePlaced) this.#pending = null;
-      this.#showProblem(problem, mayBePlaced ? " Press again: it is placed once." : "");
+      // What was changed meanwhile is another order; whether this one was placed, the list of orders tells.
+      const advice = this.#pending ? " Press again: it is placed once." : " It may have been placed: look at your orders.";
+      this.#showProblem(problem, mayBePlaced ? advice : "");
       if (problem.code === "QUOTE_EXPIRED") this.#ask();
     } finally {
       this.#isPlacing = false;
@@ -242,5 +258,11 @@ export class Ticket extends EventTarget {
     this.#problem.textContent = isElsewhere ? `${sentence(problem.detail)}${advice}` : "";
   }
 }
+
+/**
+ * Without the commas between thousands. Any other comma stays, for the API to refuse: it may be meant as a decimal point,
+ * and an order of ten times as much is none to guess.
+ */
+const plain = (typed) => (/^\d{1,3}(,\d{3})+(\.\d*)?$/.test(typed) ? typed.replace(/,/g, "") : typed);
 
 const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);

@@ -136,7 +136,18 @@ def test_tokens_are_found_by_typing_and_change_places(page: Page) -> None:
     expect(receive).to_have_value("WIF")
 
 
-def test_a_lost_answer_places_the_order_once(page: Page, account: Account, watch: Watch) -> None:
+def lose(route: Route) -> None:
+    route.abort()
+
+
+def cut(route: Route) -> None:
+    route.fulfill(status=201, body='{"orderId": "01')
+
+
+@pytest.mark.parametrize("spoil", [lose, cut])
+def test_a_lost_answer_places_the_order_once(
+    page: Page, account: Account, watch: Watch, spoil: Callable[[Route], None]
+) -> None:
     watch.allow("ERR_FAILED")
     lost: list[str] = []
 
@@ -146,7 +157,7 @@ def test_a_lost_answer_places_the_order_once(page: Page, account: Account, watch
             route.fulfill(response=response)
         else:
             lost.append(response.text())
-            route.abort()
+            spoil(route)
 
     page.route("**/api/orders/execute", lose_the_first_answer)
     page.goto("/")
@@ -157,6 +168,60 @@ def test_a_lost_answer_places_the_order_once(page: Page, account: Account, watch
 
     expect(page.get_by_role("alert")).to_be_hidden()
     assert Order.objects.filter(account=account).count() == 1
+
+
+def double_click(page: Page) -> None:
+    page.get_by_role("button", name="Swap 1 SOL for USDC").dblclick(delay=100)
+
+
+def press_twice(page: Page) -> None:
+    page.keyboard.press("Enter")
+    expect(rows(page)).to_have_count(1)  # the first is placed by then
+    page.keyboard.press("Enter")
+
+
+def hold_enter(page: Page) -> None:
+    for _ in range(20):  # what is down already is repeated
+        page.keyboard.down("Enter")
+        page.wait_for_timeout(50)
+    page.keyboard.up("Enter")
+
+
+@pytest.mark.parametrize("press", [double_click, press_twice, hold_enter])
+def test_a_double_click_and_an_enter_that_is_held_down_are_one_order(
+    page: Page, account: Account, press: Callable[[Page], None]
+) -> None:
+    page.goto("/")
+    enter(page, "1")
+
+    press(page)
+    page.wait_for_timeout(1_000)  # to press once more on purpose
+    assert Order.objects.filter(account=account).count() == 1
+    page.keyboard.press("Enter")
+
+    expect(rows(page)).to_have_count(2)
+
+
+def test_commas_stand_between_thousands_and_nowhere_else(page: Page, watch: Watch) -> None:
+    watch.allow("400")
+    page.goto("/")
+
+    enter(page, "1,500")
+    expect(page.get_by_role("button", name="Swap 1,500 SOL for USDC")).to_be_visible()
+    page.get_by_label("You pay").fill("1,5")
+
+    expect(page.locator("#amount-error")).not_to_be_empty()
+
+
+def test_an_empty_slippage_is_no_slippage_of_nothing(page: Page, watch: Watch) -> None:
+    watch.allow("400")
+    page.goto("/")
+    page.get_by_label("Other").check(force=True)
+
+    page.get_by_label("Slippage limit in percent").fill("")
+    page.get_by_label("You pay").fill("1")
+
+    expect(page.locator("#slippageBps-error")).not_to_be_empty()
 
 
 def test_an_order_is_cancelled_from_its_row(page: Page, account: Account, worker: Worker) -> None:
