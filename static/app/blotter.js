@@ -16,6 +16,7 @@ const FILTERS = {
 
 export class Blotter {
   #orders;
+  #now;
   #window = document.getElementById("blotter");
   #room = document.createElement("div");
   #count = document.getElementById("blotter-count");
@@ -28,8 +29,10 @@ export class Blotter {
   #isRelisted = true;
   #isLoaded = false;
 
-  constructor(orders) {
+  /** `now()` is the engine's time, by which orders have an age. */
+  constructor(orders, { now }) {
     this.#orders = orders;
+    this.#now = now;
     this.#room.className = "room";
     this.#room.setAttribute("role", "presentation");
     this.#window.append(this.#room);
@@ -130,7 +133,7 @@ export class Blotter {
         if (above) above.after(row.element);
         else this.#room.prepend(row.element);
       }
-      row.show(order, index, height);
+      row.show(order, { index, height, now: this.#now() });
       above = row.element;
     }
     for (const [id, row] of this.#rows) {
@@ -233,7 +236,7 @@ class Row {
     this.#cancel.dataset.cancel = id;
   }
 
-  show(order, index, height) {
+  show(order, { index, height, now }) {
     const marks = [order.status];
     if (order.inDoubt) marks.push("in_doubt");
     if (order.cancelRequested && !isFinal(order)) marks.push("cancel_requested");
@@ -248,7 +251,7 @@ class Row {
     });
     this.#change(3, glance(order.executedPrice, Number(order.executedPrice) < 0.001 ? 4 : 6), (cell, price) => (cell.textContent = price));
     this.#change(4, order.attempt || "", (cell, attempts) => (cell.textContent = attempts));
-    this.#change(5, span(Date.now() - Date.parse(order.createdAt)), (cell, shown) => (cell.textContent = shown));
+    this.#change(5, span(now - Date.parse(order.createdAt)), (cell, shown) => (cell.textContent = shown));
     const mayCancel = !isFinal(order) && !order.cancelRequested;
     this.#change(6, mayCancel, (cell) => {
       this.#cancel.ariaLabel = `Cancel ${swap}`;

@@ -67,6 +67,20 @@ export const enableCopying = () => {
   });
 };
 
+/** Said once, and until the page is left: all that it asks from now on is refused. */
+document.addEventListener("signed-out", () => {
+  if (document.getElementById("signed-out")) return;
+  const link = document.createElement("a");
+  link.href = `/sign-in?${new URLSearchParams({ next: location.pathname + location.search })}`;
+  link.textContent = "Sign in again";
+  const note = document.createElement("p");
+  note.id = "signed-out";
+  note.className = "notice bad";
+  note.setAttribute("role", "alert");
+  note.append("You are signed out, so nothing here is new any more. ", link);
+  document.getElementById("main").prepend(note);
+});
+
 const MOST_TOASTS = 2;
 
 /** Says what just happened, for a moment. */

@@ -14,7 +14,9 @@ const OVERLAP_MS = 60_000;
 
 const ticket = new Ticket(settings.tokens);
 const orders = new Orders();
-const blotter = new Blotter(orders);
+// Orders have the engine's times; this browser's clock may be off by any amount.
+const aheadMs = Date.now() - Date.parse(settings.now);
+const blotter = new Blotter(orders, { now: () => Date.now() - aheadMs });
 const chart = new PriceChart(document.getElementById("price-chart"));
 const placedHere = new Set();
 
@@ -28,6 +30,8 @@ stream.addEventListener("message", ({ detail: message }) => {
   if (at > heardUntil) heardUntil = at;
   orders.hear(message);
 });
+// A socket doesn't say why it was refused; the API does, if the session has ended.
+stream.addEventListener("state", ({ detail: { state } }) => state === "refused" && load());
 showState(stream, document.getElementById("stream-state"));
 
 const load = async () => {
@@ -36,8 +40,8 @@ const load = async () => {
     blotter.loaded();
     requestAnimationFrame(() => performance.mark("interactive")); // in the frame that draws them
   } catch (problem) {
-    document.getElementById("blotter-count").textContent = `${problem.detail} Trying again.`;
-    setTimeout(load, 3_000);
+    document.getElementById("blotter-count").textContent = problem.retryable ? `${problem.detail} Trying again.` : problem.detail;
+    if (problem.retryable) setTimeout(load, 3_000);
   }
 };
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
 from playwright.sync_api import Page, Route, expect
 
 from orders.models import Account, Order
@@ -222,6 +223,32 @@ def test_an_empty_slippage_is_no_slippage_of_nothing(page: Page, watch: Watch) -
     page.get_by_label("You pay").fill("1")
 
     expect(page.locator("#slippageBps-error")).not_to_be_empty()
+
+
+def test_whose_session_has_ended_is_told_so_and_led_to_sign_in(
+    page: Page, member: User, watch: Watch
+) -> None:
+    watch.allow("401")
+    page.goto("/?amount=2")
+    expect(page.locator("#stream-state")).to_have_text("Live")
+
+    Session.objects.all().delete()
+
+    expect(page.locator("#stream-state")).to_have_text("Refused")
+    expect(page.get_by_role("alert").filter(has_text="You are signed out")).to_have_count(1)
+    page.get_by_role("link", name="Sign in again").click()
+    page.wait_for_url("**/sign-in?next=%2F%3Famount%3D2")
+
+
+def test_an_orders_age_is_the_engines_whatever_the_browsers_clock_says(
+    page: Page, account: Account, worker: Worker
+) -> None:
+    page.add_init_script("{ const now = Date.now; Date.now = () => now() + 3_600_000 }")
+    page.goto("/")
+    with stopped(worker):
+        place(account)
+
+        expect(rows(page).locator(".number").nth(2)).to_have_text(re.compile(r"^\d+(\.\d)? s$"))
 
 
 def test_an_order_is_cancelled_from_its_row(page: Page, account: Account, worker: Worker) -> None:
