@@ -6,6 +6,7 @@ import { toast } from "./live.js";
 import { isFinal } from "./orders.js";
 
 const SPARE_ROWS = 6;
+const RETRY_MS = 5_000;
 
 const FILTERS = {
   all: () => true,
@@ -28,6 +29,7 @@ export class Blotter {
   #isDue = false;
   #isRelisted = true;
   #isLoaded = false;
+  #askOlderAt = 0;
 
   /** `now()` is the engine's time, by which orders have an age. */
   constructor(orders, { now }) {
@@ -141,7 +143,7 @@ export class Blotter {
       row.element.remove();
       this.#rows.delete(id);
     }
-    if (last === this.#listed.length && this.#orders.hasOlder && this.#isLoaded) this.#loadOlder();
+    if (last === this.#listed.length && this.#orders.hasOlder && this.#isLoaded && Date.now() >= this.#askOlderAt) this.#loadOlder();
   }
 
   async #loadOlder() {
@@ -150,6 +152,7 @@ export class Blotter {
       this.#relist(); // all of it may have been known: then only the end of the history is new
     } catch (problem) {
       toast(problem.detail, { isBad: true });
+      this.#askOlderAt = Date.now() + RETRY_MS;
     }
   }
 

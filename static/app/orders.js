@@ -10,6 +10,10 @@ const PAGE = 200;
 const GATHER_MS = 150;
 // So many more may have been placed since.
 const SPARE = 20;
+// Of the orders that have ended, so many of the newest are kept, and what somebody scrolled to.
+const MOST = 2_000;
+// Orders of one moment need not stand in the order of their times.
+const OVERLAP_MS = 1_000;
 
 export const isFinal = (order) => FINAL.has(order.status);
 
@@ -19,6 +23,8 @@ export class Orders extends EventTarget {
   #early = new Map(); // events of orders that are not known yet
   #older = null; // the address of the next page of history
   #asking = null;
+  #most = MOST;
+  #isLoading = false;
 
   get(id) {
     return this.#byId.get(id);
@@ -30,7 +36,7 @@ export class Orders extends EventTarget {
   }
 
   get hasOlder() {
-    return this.#older !== null;
+    return this.#older !== null && !this.#isLoading;
   }
 
   /** The newest page of the history. Throws a Problem. */
@@ -42,18 +48,17 @@ export class Orders extends EventTarget {
 
   /** One more page. Throws a Problem. */
   async loadOlder() {
-    const address = this.#older;
-    if (address === null) return;
-    this.#older = null; // one at a time
+    if (!this.hasOlder) return;
+    this.#isLoading = true; // one at a time
     try {
-      const { pathname, searchParams } = new URL(address);
+      const { pathname, searchParams } = new URL(this.#older, location.href);
       searchParams.set("limit", PAGE);
       const page = await get(`${pathname}?${searchParams}`);
       this.#older = page.next;
+      this.#most += page.orders.length;
       this.#learn(page.orders);
-    } catch (problem) {
-      this.#older = address;
-      throw problem;
+    } finally {
+      this.#isLoading = false;
     }
   }
 
@@ -88,7 +93,18 @@ export class Orders extends EventTarget {
       for (const event of this.#early.get(order.orderId) ?? []) this.#apply(this.#byId.get(order.orderId), event);
       this.#early.delete(order.orderId);
     }
+    this.#forgetOldest();
     if (changed.length) this.#tell(changed);
+  }
+
+  /** A page that is open for days must not grow for days: what has ended can be asked for again. */
+  #forgetOldest() {
+    if (this.#byId.size < this.#most + PAGE || this.#isLoading) return;
+    const oldest = this.all().slice(this.#most).filter(isFinal);
+    if (!oldest.length) return;
+    for (const order of oldest) this.#byId.delete(order.orderId);
+    const createdBefore = new Date(Date.parse(oldest[0].createdAt) + OVERLAP_MS).toISOString();
+    this.#older = `/api/orders?${new URLSearchParams({ createdBefore })}`;
   }
 
   #apply(order, event) {
@@ -111,7 +127,9 @@ export class Orders extends EventTarget {
       this.#learn((await get("/api/orders", { params: { limit } })).orders);
       for (const id of [...this.#early.keys()]) this.#learn([await get(`/api/orders/${id}`)]);
       this.#asking = null;
-    } catch { // the engine is away: the stream says so, and later it is asked again
+    } catch (problem) {
+      if (!problem.retryable) this.#early.clear(); // the session has ended, which the page says
+      // The engine is away: the stream says so, and later it is asked again.
       this.#asking = setTimeout(() => this.#askForEarly(), 2_000);
       return;
     }

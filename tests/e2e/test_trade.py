@@ -251,6 +251,31 @@ def test_an_orders_age_is_the_engines_whatever_the_browsers_clock_says(
         expect(rows(page).locator(".number").nth(2)).to_have_text(re.compile(r"^\d+(\.\d)? s$"))
 
 
+def test_a_page_that_is_open_for_days_keeps_the_newest_orders_and_those_that_run(
+    page: Page,
+) -> None:
+    page.goto("/")
+
+    kept = page.evaluate(
+        """async () => {
+            const { Orders } = await import("/static/app/orders.js");
+            const orders = new Orders();
+            for (let number = 0; number < 10_000; number += 1) {
+                orders.hear({
+                    type: "order.snapshot", orderId: String(number).padStart(9, "0"), seq: 5,
+                    status: number === 7 ? "submitted" : "confirmed", createdAt: new Date(number * 1000).toISOString(),
+                });
+            }
+            const all = orders.all();
+            return { count: all.length, oldest: all.at(-1).orderId, hasOlder: orders.hasOlder };
+        }"""
+    )
+
+    assert 2_000 <= kept["count"] < 2_300
+    assert kept["oldest"] == "000000007"
+    assert kept["hasOlder"]
+
+
 def test_an_order_is_cancelled_from_its_row(page: Page, account: Account, worker: Worker) -> None:
     page.goto("/")
     with stopped(worker):
