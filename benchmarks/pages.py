@@ -119,8 +119,8 @@ def main() -> int:
     except KeyboardInterrupt:
         console.print("Stopped.")
         return 1
-    console.print(load_table(done, loads=options.loads))
-    console.print(rush_table(done))
+    for table in (table for each in done for table in tables(each, loads=options.loads)):
+        console.print(table)
     where = machine()
     console.print(
         f"{where['processor']}, {where['cores']} cores, shared with the engine, the browser and whatever else runs; "
@@ -168,28 +168,22 @@ def measure(mode: str, *, loads: int, stages: Stages) -> Measured:
         return Measured(mode=mode, loads=measured, quiet=quiet, busy=busy)
 
 
-def load_table(done: Sequence[Measured], *, loads: int) -> Table:
-    title = f"Loads with an empty cache, medians of {loads}"
-    columns = {(name, each.mode): load for each in done for name, load in each.loads.items()}
-    return as_table(title, columns, LOAD_ROWS)
-
-
-def rush_table(done: Sequence[Measured]) -> Table:
-    columns: dict[tuple[str, str], Rush] = {}
-    for each in done:
-        columns |= {("typing only", each.mode): each.quiet, ("in the rush", each.mode): each.busy}
-    return as_table(
-        f"The trading page for {LASTS_S:.0f} s, while somebody types", columns, RUSH_ROWS
+def tables(measured: Measured, *, loads: int) -> Iterator[Table]:
+    of = f"WEB={measured.mode}"
+    yield as_table(
+        f"{of}: loads with an empty cache, medians of {loads}", measured.loads, LOAD_ROWS
     )
+    title = f"{of}: the trading page for {LASTS_S:.0f} s, while somebody types"
+    yield as_table(title, {"nothing else": measured.quiet, "in the rush": measured.busy}, RUSH_ROWS)
 
 
 def as_table(
-    title: str, columns: Mapping[tuple[str, str], Any], rows: Mapping[str, Callable[[Any], str]]
+    title: str, columns: Mapping[str, Any], rows: Mapping[str, Callable[[Any], str]]
 ) -> Table:
     table = Table(title=title, box=box.SIMPLE_HEAD, show_edge=False)
     table.add_column("")
-    for name, mode in columns:
-        table.add_column(f"{name}\n{mode}", justify="right")
+    for name in columns:
+        table.add_column(name, justify="right")
     for name, shown in rows.items():
         table.add_row(name, *(shown(column) for column in columns.values()))
     return table
