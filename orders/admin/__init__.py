@@ -17,10 +17,13 @@ from orders.admin.resolutions import ResolutionAdmin
 from orders.admin.users import UserOfRoles
 from orders.admin.venues import VenueStateAdmin
 from orders.models import Account, ApiKey, Export, Member, Order, Resolution, VenueState
+from orders.pages.sign_in import ConsoleSignInForm
 
 admin.site.site_header = "Order Execution Engine"
 admin.site.site_title = "Order Execution Engine"
 admin.site.index_title = "Audit console"
+
+admin.site.login_form = ConsoleSignInForm
 
 admin.site.register(Order, OrderAdmin)
 admin.site.register(Resolution, ResolutionAdmin)

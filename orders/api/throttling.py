@@ -1,4 +1,5 @@
-"""How many orders and quotes an account may ask for together: a counter per account and time window in Redis.
+"""How many orders and quotes an account may ask for together: a counter per account and time window in Redis. And how
+often somebody may try to sign in.
 
 Orders that are submitted together fit together or not at all, and what is refused is not counted. A process counts up
 to a thousandth of the limit ahead, so that not every order asks Redis; what it doesn't use of that is lost to the
@@ -8,6 +9,7 @@ account. Redis holds only what may be lost: while it is away nobody is throttled
 import threading
 import time
 from functools import cache
+from hashlib import sha256
 
 import redis
 from django.conf import settings
@@ -23,6 +25,7 @@ from orders.api.problems import Problem
 TIMEOUT_S = 0.04
 PAUSE_AFTER_FAILURE_S = 1.0
 MOST_KEYS = 10_000
+TRIES_PER_MINUTE = 10
 
 
 class OrderThrottle(BaseThrottle):
@@ -51,6 +54,13 @@ def check_rate(account_id: int, *, orders: int = 1) -> None:
             retryable=True,
             headers={"Retry-After": str(wait_s)},
         )
+
+
+def may_try_to_sign_in(name: str) -> bool:
+    """Count one try under this name, whoever makes it; False beyond TRIES_PER_MINUTE."""
+    digest = sha256(name.encode()).hexdigest()
+    key = f"sign-in:{digest}:{int(time.time() // 60)}"
+    return _counter().allows(key, TRIES_PER_MINUTE, ttl_s=60, orders=1)
 
 
 # Takes up to ARGV[2] of what the limit leaves, but nothing if that is less than ARGV[1]; answers what it took.

@@ -5,6 +5,7 @@ from django.urls import path
 from django.views.generic import RedirectView
 
 from orders.pages import ops, order, trade, transaction
+from orders.pages.sign_in import SignInForm
 
 urlpatterns = [
     path("", trade.page, name="trade"),
@@ -14,7 +15,11 @@ urlpatterns = [
     path("ops/", ops.page, name="operations"),
     path(
         "sign-in",
-        LoginView.as_view(template_name="pages/sign_in.html", redirect_authenticated_user=True),
+        LoginView.as_view(
+            template_name="pages/sign_in.html",
+            authentication_form=SignInForm,
+            redirect_authenticated_user=True,
+        ),
         name="sign-in",
     ),
     path("sign-out", LogoutView.as_view(), name="sign-out"),
