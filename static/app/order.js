@@ -6,6 +6,8 @@ import { enableCopying, refresh, toast } from "./live.js";
 import { showState, Stream } from "./stream.js";
 
 const TRY_AGAIN_MS = 1000;
+const LONGEST_WAIT_MS = 16_000;
+const ANSWER_WITHIN_MS = 8000;
 const LOOK_EVERY_MS = 2000;
 const TICK_MS = 100;
 
@@ -22,16 +24,18 @@ const freshen = async () => {
   isWanted = true;
   if (isFetching) return;
   isFetching = true;
+  let failures = 0;
   while (isWanted) {
     isWanted = false;
     try {
-      await refresh();
+      await refresh({ signal: AbortSignal.timeout(ANSWER_WITHIN_MS) });
       fold();
       document.title = `${document.getElementById("head").dataset.title} · Order Execution Engine`;
       tick();
     } catch {
       isWanted = true;
-      await pause(TRY_AGAIN_MS);
+      await pause(Math.min(LONGEST_WAIT_MS, TRY_AGAIN_MS * 2 ** failures));
+      failures += 1;
     }
   }
   isFetching = false;
