@@ -159,9 +159,9 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
                 session_key = ticket.session_key or None
                 return ticket.account, Pass(ticket.account_id, session_key=session_key)
         elif session_key := session_key_in(headers):
-            members = await promptly(people.members_signed_in, [session_key])
-            if member := members.get(session_key):
-                return member.account, Pass(member.account_id, session_key=session_key)
+            account = await promptly(people.account_signed_in, session_key)
+            if account is not None:
+                return account, Pass(account.pk, session_key=session_key)
         raise Refusal.of(
             Problem(
                 401,

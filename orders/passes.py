@@ -23,15 +23,14 @@ def still_valid(passes: Iterable[Pass]) -> set[Pass]:
     shown = set(passes)
     account_ids = {each.account_id for each in shown}
     keys = set(accounts.valid_keys(account_ids))
-    sessions = people.members_signed_in(each.session_key for each in shown if each.session_key)
-    by_session = {(member.account_id, key) for key, member in sessions.items()}
+    sessions = people.accounts_signed_in(each.session_key for each in shown if each.session_key)
     have_keys = {account_id for account_id, _ in keys}
 
     def is_valid(each: Pass) -> bool:
         if each.key_id is not None:
             return (each.account_id, each.key_id) in keys
         if each.session_key is not None:
-            return (each.account_id, each.session_key) in by_session
+            return sessions.get(each.session_key) == each.account_id
         return each.account_id in have_keys
 
     return {each for each in shown if is_valid(each)}
