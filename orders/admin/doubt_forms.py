@@ -10,6 +10,8 @@ from routing.tokens import TOKENS, to_base
 
 MOST_BASE = 2**64 - 1  # what a token account can hold
 LANDED, DEAD = "landed", "dead"
+# Both go to the order's client in one event, over a socket that takes no large ones.
+MOST_EVIDENCE, MOST_REASON = 4_000, 1_000
 
 
 class ProposalForm(forms.Form):
@@ -26,10 +28,13 @@ class ProposalForm(forms.Form):
     )
     evidence = forms.CharField(
         widget=forms.Textarea(attrs={"rows": 3}),
+        max_length=MOST_EVIDENCE,
         help_text="What you looked at, where, and what it said: an explorer's page, a node's answer.",
     )
     reason = forms.CharField(
-        widget=forms.Textarea(attrs={"rows": 2}), help_text="Why it is ended by hand."
+        widget=forms.Textarea(attrs={"rows": 2}),
+        max_length=MOST_REASON,
+        help_text="Why it is ended by hand.",
     )
 
     def __init__(self, *args: Any, order: Order, **options: Any) -> None:
@@ -68,5 +73,6 @@ class ProposalForm(forms.Form):
 class DecisionForm(forms.Form):
     reason = forms.CharField(
         widget=forms.Textarea(attrs={"rows": 2}),
+        max_length=MOST_REASON,
         help_text="What you looked at yourself, and what you make of it. It stays in the order's log under your name.",
     )

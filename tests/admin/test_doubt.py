@@ -95,6 +95,16 @@ def test_the_page_tells_what_is_known(root: Client, doubtful: Order) -> None:
     assert "Can land up to block height" in text
 
 
+@pytest.mark.parametrize(("field", "most"), [("evidence", 4_000), ("reason", 1_000)])
+def test_what_is_said_fits_into_an_event(
+    root: Client, doubtful: Order, field: str, most: int
+) -> None:
+    refused = propose(root, doubtful, outcome="dead", **{field: "x" * (most + 1)})
+
+    assert f"at most {most} characters" in text_of(refused)
+    assert not Resolution.objects.exists()
+
+
 def test_a_proposal_alone_changes_nothing_and_is_shown_to_the_second_person(
     root: Client, second: Client, doubtful: Order
 ) -> None:
