@@ -62,8 +62,12 @@ export const enableCopying = () => {
     const button = target.closest("[data-copy]");
     if (!button) return;
     const what = button.dataset.copy;
-    await navigator.clipboard.writeText(what.startsWith("#") ? document.querySelector(what).textContent : what);
-    toast("Copied.");
+    try {
+      await navigator.clipboard.writeText(what.startsWith("#") ? document.querySelector(what).textContent : what);
+      toast("Copied.");
+    } catch { // forbidden, or over plain HTTP, where there is no clipboard at all
+      toast("The browser doesn’t let this page copy. Select the text, and copy it yourself.", { isBad: true });
+    }
   });
 };
 

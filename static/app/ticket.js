@@ -229,7 +229,7 @@ export class Ticket extends EventTarget {
   }
 
   #order() {
-    const order = { ...this.#asked, orderType: "market", clientOrderId: `page-${crypto.randomUUID()}` };
+    const order = { ...this.#asked, orderType: "market", clientOrderId: `page-${unique()}` };
     const isGood = this.#quote && this.#quote.endsAt - Date.now() > PLACEABLE_MS;
     return isGood ? { ...order, quoteId: this.#quote.quoteId } : order;
   }
@@ -264,5 +264,8 @@ export class Ticket extends EventTarget {
  * and an order of ten times as much is none to guess.
  */
 const plain = (typed) => (/^\d{1,3}(,\d{3})+(\.\d*)?$/.test(typed) ? typed.replace(/,/g, "") : typed);
+
+/** 128 random bits. `randomUUID` is for pages over HTTPS and of this computer only. */
+const unique = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 
 const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);

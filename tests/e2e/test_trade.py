@@ -276,6 +276,22 @@ def test_a_page_that_is_open_for_days_keeps_the_newest_orders_and_those_that_run
     assert kept["hasOlder"]
 
 
+def test_over_plain_http_from_elsewhere_it_trades_and_says_that_it_can_not_copy(
+    page: Page, account: Account
+) -> None:
+    """There, browsers keep some things from pages."""
+    page.add_init_script("delete Crypto.prototype.randomUUID; delete Navigator.prototype.clipboard")
+    page.goto("/")
+    enter(page, "1")
+
+    page.keyboard.press("Enter")
+    expect(rows(page)).to_contain_text(["confirmed"])
+    page.goto(f"/orders/{Order.objects.get(account=account).id}")
+    page.get_by_role("button", name="Copy the order id").click()
+
+    expect(page.locator(".toasts")).to_contain_text("doesn’t let this page copy")
+
+
 def test_an_order_is_cancelled_from_its_row(page: Page, account: Account, worker: Worker) -> None:
     page.goto("/")
     with stopped(worker):
