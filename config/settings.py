@@ -243,6 +243,10 @@ CELERY_BEAT_SCHEDULE = {
     # A hint that was lost, a worker that died: nobody waits longer than this for another one to go on.
     "write-exports": {"task": "orders.tasks.write_exports", "schedule": 30.0},
     "remove-expired-exports": {"task": "orders.tasks.remove_expired_exports", "schedule": 600.0},
+    "remove-expired-sessions": {
+        "task": "orders.tasks.remove_expired_sessions",
+        "schedule": 3600.0,
+    },
     "remove-old-slots": {"task": "orders.tasks.remove_old_slots", "schedule": 3600.0},
 }
 

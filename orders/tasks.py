@@ -16,6 +16,7 @@ from uuid import UUID
 
 from celery import shared_task
 from django.conf import settings
+from django.contrib.sessions.models import Session
 from django.utils import timezone
 from kombu.exceptions import KombuError, OperationalError
 
@@ -143,6 +144,11 @@ def remove_expired_exports() -> None:
 @shared_task
 def remove_expired_tickets() -> None:
     StreamTicket.objects.filter(expires_at__lt=timezone.now()).delete()
+
+
+@shared_task
+def remove_expired_sessions() -> None:
+    Session.objects.filter(expire_date__lt=timezone.now()).delete()
 
 
 @shared_task

@@ -5,6 +5,7 @@ from io import StringIO
 
 import pytest
 from django.conf import LazySettings
+from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
@@ -29,6 +30,17 @@ def test_expired_tickets_are_removed_and_good_ones_kept(account: Account) -> Non
     redeemed = accounts.redeem_ticket(kept)
     assert redeemed is not None
     assert redeemed.account == account
+
+
+def test_sessions_that_nobody_signed_out_of_are_removed_when_they_expired(db: None) -> None:
+    now = timezone.now()
+    for name, hours in (("expired", -1), ("good", 1)):
+        expire_date = now + timedelta(hours=hours)
+        Session.objects.create(session_key=name, session_data="", expire_date=expire_date)
+
+    tasks.remove_expired_sessions()
+
+    assert [session.session_key for session in Session.objects.all()] == ["good"]
 
 
 def test_tallies_are_kept_for_an_hour(db: None) -> None:
