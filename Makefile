@@ -11,10 +11,10 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 RUN := $(VENV)/.installed-run
 DEV := $(VENV)/.installed-dev
 
-.PHONY: help up demo test chaos check bench simulate pictures lock clean
+.PHONY: help up demo test chaos check bench simulate pictures screenshots lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: $(RUN) ## run the whole engine here until Ctrl-C
 	@exec $(IN_VENV)/python manage.py up
@@ -49,6 +49,9 @@ simulate: $(DEV) ## run 10,000 seeds of the deterministic simulation
 pictures: $(DEV) ## draw the simulated market for docs/market.md
 	@$(IN_VENV)/python manage.py market --seed 1 --from 0 --slots 216000 --plot docs/market-day.png
 	@$(IN_VENV)/python manage.py market --seed 1 --sizes --plot docs/market-sizes.png
+
+screenshots: $(DEV) ## take pictures of every page into docs/screens
+	@exec $(IN_VENV)/python -m tests.e2e.screenshots
 
 lock: $(DEV) ## pin every package anew, from pyproject.toml
 	$(call compile,requirements.txt,)

@@ -1,6 +1,7 @@
 """`python -m tests.e2e.screenshots`: pictures of every page into docs/screens, of an engine that has seen some life."""
 
 import io
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 from rich.console import Console
 
 from benchmarks.browser import Visitor, running_chromium, sign_in
+from benchmarks.generator import BenchError
 from config.stack.engine_processes import PROJECT
 from tests.e2e.believable_life import (
     BAD_LUCK,
@@ -34,6 +36,17 @@ MOST_BYTES_OF_FILM = 3 * 512 * 1024
 DESKTOP, MOBILE, FILM = (1440, 1000), (375, 812), (1280, 960)
 UNLUCKY_ORDERS, LUCKY_ORDERS = 10, 46
 TREASURY = "treasury"
+
+# Looked for in every frame: routing is over soon.
+IN_ITS_FIRST_FRAME = """selector => new Promise((found, failed) => {
+  const until = performance.now() + 10_000;
+  const look = () => {
+    if (document.querySelector(selector)) found();
+    else if (performance.now() > until) failed(new Error(`There is no ${selector}.`));
+    else requestAnimationFrame(look);
+  };
+  look();
+})"""
 
 Orders = Mapping[str, str]
 
@@ -67,9 +80,8 @@ def quoted_and_at_work(page: Page) -> None:
     """With orders in several states, some of which have only just ended."""
     chart_and_orders(page)
     expect(page.locator("#quote")).to_contain_text("good for")
-    # Looked for in every frame: routing is over soon.
     for state in ("submitted", "routing"):
-        page.wait_for_function(f"document.querySelector('#blotter .chip-{state}')")
+        page.evaluate(IN_ITS_FIRST_FRAME, f"#blotter .chip-{state}")
 
 
 TRADE = Shot("trade", "/?tokenIn=SOL&tokenOut=USDC&amount=1200", quoted_and_at_work)
@@ -102,9 +114,19 @@ AFTERWARDS = (
 
 def main() -> int:
     console = Console()
+    # However it is asked to stop, the engine stops on the way out.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     FOLDER.mkdir(exist_ok=True)
-    with office() as the_office, running_chromium() as browser:
-        tell_stories(the_office, browser, say=lambda text: console.print(text, highlight=False))
+    try:
+        with running_chromium() as browser, office() as the_office:
+            tell_stories(the_office, browser, say=partial(console.print, highlight=False))
+    except BenchError as error:
+        console.print(str(error), style="red", markup=False, soft_wrap=True)
+        return 1
+    except KeyboardInterrupt:
+        console.print("Stopped.")
+        return 1
     return 0
 
 
