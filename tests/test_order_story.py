@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.utils import timezone
 
 from orders import execution, inflight, intake, resolution, settlement
 from orders.exchange import TradingDesk
 from orders.inflight import Sent
+from orders.interventions import Intervention
 from orders.journal import AttemptChange
 from orders.lifecycle import TERMINAL, AttemptState, Status
 from orders.models import Account, Order, OrderAttempt
@@ -139,6 +141,16 @@ def test_what_was_sent_says_until_when_it_may_land(dropped: Dropped) -> None:
         f"It may still land until block height {sent.last_valid_block_height:,}."
     )
     assert submitted.timers[0].label == "Sent"
+
+
+def test_a_cancel_by_an_operator_names_who_and_why(account: Account) -> None:
+    asked = Intervention(by="ada", reason="The client rang.")
+    order = intake.cancel_order(place(account).id, account_id=account.pk, intervention=asked)
+
+    sentence = told(order).sentence
+
+    assert sentence.startswith("Cancelled by ada ")
+    assert "before anything was sent (The client rang). Nothing was swapped." in sentence
 
 
 def test_a_cancel_after_the_send_says_who_decides(dropped: Dropped, account: Account) -> None:
@@ -344,15 +356,22 @@ def test_a_transaction_that_landed_with_an_error_cost_its_fee(account: Account) 
     assert "only the network’s fee of 1 transaction was paid" in told(order).sentence
 
 
+def end_by_hand(order: Order, *, amount_out_base: int | None, reason: str) -> None:
+    """What one person proposes and another one confirms."""
+    ada, grace = (User.objects.create_user(name) for name in ("ada", "grace"))
+    proposed = resolution.propose(
+        order.id, amount_out_base=amount_out_base, evidence="Block 7.", reason=reason, by=ada
+    )
+    resolution.confirm(proposed.pk, by=grace, reason="I saw it, too.")
+
+
 def test_an_end_by_hand_names_who_and_why(dropped: Dropped, lab: ChainLab) -> None:
     order = in_doubt(dropped, lab)
 
-    resolution.resolve(
-        order.id, amount_out_base=None, evidence="Block 7.", reason="The cluster is gone.", by="ada"
-    )
+    end_by_hand(order, amount_out_base=None, reason="The cluster is gone.")
 
     sentence = told(order).sentence
-    assert sentence.startswith("Ended by ada as a swap that never landed")
+    assert sentence.startswith("Ended by ada and grace as a swap that never landed")
     assert "The cluster is gone. Nothing was swapped" in sentence
 
 
@@ -361,12 +380,10 @@ def test_a_swap_that_was_confirmed_by_hand_names_who_and_why(
 ) -> None:
     order = in_doubt(dropped, lab)
 
-    resolution.resolve(
-        order.id, amount_out_base=209_000_000, evidence="Block 7.", reason="It is there.", by="ada"
-    )
+    end_by_hand(order, amount_out_base=209_000_000, reason="It is there.")
 
     assert told(order).sentence.endswith(
-        "ada confirmed it by hand, because the chain could not: It is there."
+        "ada and grace confirmed it by hand, because the chain could not: It is there."
     )
 
 
@@ -398,9 +415,11 @@ def test_a_cancel_that_an_operator_decided_says_so(
     order = in_doubt(dropped, lab)
     intake.cancel_order(order.id, account_id=account.pk)
 
-    resolution.resolve(order.id, amount_out_base=None, evidence="-", reason="Gone.", by="ada")
+    end_by_hand(order, amount_out_base=None, reason="Gone.")
 
-    assert told(order).sentence.startswith("Cancelled: ada ended it as a swap that never landed.")
+    assert told(order).sentence.startswith(
+        "Cancelled: ada and grace ended it as a swap that never landed."
+    )
 
 
 # --- Always -----------------------------------------------------------------------------------------------------------

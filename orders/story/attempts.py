@@ -250,6 +250,9 @@ def _proof_in_words(proof: Mapping[str, Any]) -> str:
                 f"slot {answered['firstAvailableSlot']:,} was asked and did not know it: it can never land."
             )
         case "operator":
-            return f"{proof['by']} decided it by hand. Evidence: {proof['evidence']} Reason: {proof['reason']}"
+            confirmed = (
+                f", and {proof['confirmedBy']} confirmed it" if "confirmedBy" in proof else ""
+            )
+            return f"{proof['by']} proposed it{confirmed}. Evidence: {proof['evidence']} Reason: {proof['reason']}"
         case kind:
             return f"It is proven dead: {kind}."

@@ -86,7 +86,7 @@ def _confirmed(
         sentences.append("It was asked to be cancelled, but had landed: the swap won.")
     if resolution:
         sentences.append(
-            f"{resolution['by']} confirmed it by hand, because the chain could not: {resolution['reason']}"
+            f"{_names(resolution)} confirmed it by hand, because the chain could not: {resolution['reason']}"
         )
     return " ".join(sentences)
 
@@ -136,7 +136,7 @@ def _failed(
     took = _took(order, events)
     if resolution:
         return (
-            f"Ended by {resolution['by']} as a swap that never landed, because the chain could not tell: "
+            f"Ended by {_names(resolution)} as a swap that never landed, because the chain could not tell: "
             f"{resolution['reason']} Nothing was swapped; it can be placed again."
         )
     why = reason_for(order.error_code, order.error_message, _quotes(attempts)).words
@@ -171,18 +171,20 @@ def _cancelled(
     took = _took(order, events)
     if resolution:
         return (
-            f"Cancelled: {resolution['by']} ended it as a swap that never landed. {resolution['reason']} "
+            f"Cancelled: {_names(resolution)} ended it as a swap that never landed. {resolution['reason']} "
             "Nothing was swapped."
         )
+    by, why_asked = _who_cancelled(events)
     if not order.cancel_requested_at:
         return (
-            f"Cancelled {took} after it was placed, before anything was sent. Nothing was swapped."
+            f"Cancelled{by} {took} after it was placed, before anything was sent{why_asked}. "
+            "Nothing was swapped."
         )
     last = attempts[-1] if attempts else None
     why = reason_of(last).words if last else ""
     because = f": {why}" if why else ""
     return (
-        f"Cancelled as asked, in {took}. A transaction had been sent, but it came to nothing{because}. "
+        f"Cancelled as asked{by}, in {took}{why_asked}. A transaction had been sent, but it came to nothing{because}. "
         f"{_nothing_swapped(attempts)}"
     )
 
@@ -283,6 +285,20 @@ def _resolution(events: Sequence[OrderEvent]) -> dict[str, Any] | None:
     """Who ended it by hand, if somebody did."""
     resolution: dict[str, Any] | None = events[-1].details.get("resolution")
     return resolution
+
+
+def _names(resolution: Mapping[str, Any]) -> str:
+    """Who proposed it, and who confirmed it."""
+    return " and ".join(filter(None, (resolution["by"], resolution.get("confirmedBy"))))
+
+
+def _who_cancelled(events: Sequence[OrderEvent]) -> tuple[str, str]:
+    """An operator's name and reason; nothing where the account's own client asked."""
+    told = (event.details.get("cancellation") for event in events)
+    operator = next((each for each in told if each), None)
+    if operator is None:
+        return "", ""
+    return f" by {operator['by']}", f" ({operator['reason'].rstrip('.')})"
 
 
 def _count(number: int, noun: str) -> str:
