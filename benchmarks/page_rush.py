@@ -116,7 +116,10 @@ def rush(visitor: Visitor, ready: Ready) -> Rush:
     with visitor.page() as page:
         page.add_init_script(path=WATCH)
         heard = hear(page)
-        page.goto("/", wait_until="networkidle")
+        page.goto("/")
+        # Not until the network is idle: in the rush it never is.
+        for there in ("#blotter [role=row]", ".price-chart[aria-busy=false]"):
+            page.locator(there).first.wait_for()
         processor = page.context.new_cdp_session(page)
         processor.send("Performance.enable", {"timeDomain": "threadTicks"})
         page.evaluate("pageWatch.begin()")
