@@ -340,7 +340,7 @@ def _died(order: Order, verdict: Dead) -> Transition:
 def _doubted(sent: Sent, reason: str) -> Transition:
     return _still_submitted(
         sent,
-        message=f"The outcome can't be known yet. {reason} Asking again until it is.",
+        message=f"The outcome can't be known yet. {reason} It is asked for again until it is known.",
         attempt=AttemptChange(state=AttemptState.IN_DOUBT),
         in_doubt=True,
         next_check_in_s=ASK_AGAIN_S,

@@ -223,4 +223,7 @@ def _ticks(whole: timedelta) -> tuple[Tick, ...]:
 
 
 def _tick(at_s: float) -> str:
-    return f"{at_s:g} s" if at_s < 60 else figures.span(timedelta(seconds=at_s))
+    """A round time needs no seconds: `20 s`, `3 min`, `1 min 30 s`."""
+    if at_s < 60:
+        return f"{at_s:g} s"
+    return figures.span(timedelta(seconds=at_s)).removesuffix(" 0 s").removesuffix(" 0 min")

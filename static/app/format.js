@@ -40,6 +40,15 @@ export const span = (milliseconds) => {
   return `${Math.floor(seconds / 86_400)} d`;
 };
 
+/** As the server says it on an order's page: 73_000 → `1 min 13 s`. */
+export const exactSpan = (milliseconds) => {
+  const seconds = Math.floor(Math.max(0, milliseconds) / 1000);
+  if (seconds < 60) return span(milliseconds);
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+  if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h ${Math.floor(seconds / 60) % 60} min`;
+  return `${Math.floor(seconds / 86_400)} d ${Math.floor(seconds / 3600) % 24} h`;
+};
+
 /** The first characters of an id or a hash, enough to tell some apart. */
 export const short = (id) => `${id.slice(0, 4)}…${id.slice(-4)}`;
 

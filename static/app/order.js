@@ -1,7 +1,7 @@
 // The page of one order: fresh at each of its events until the last, with its clocks running meanwhile.
 
 import { post } from "./api.js";
-import { span } from "./format.js";
+import { exactSpan } from "./format.js";
 import { enableCopying, refresh, toast } from "./live.js";
 import { showState, Stream } from "./stream.js";
 
@@ -89,12 +89,12 @@ const ahead = Date.now() - Date.parse(document.getElementById("head").dataset.no
 const tick = () => {
   const now = Date.now() - ahead;
   for (const element of document.querySelectorAll("[data-since]")) {
-    element.textContent = span(now - Date.parse(element.dataset.since));
+    element.textContent = exactSpan(now - Date.parse(element.dataset.since));
   }
   for (const element of document.querySelectorAll("[data-until]")) {
     const everyMs = 1000 * Number(element.dataset.everyS ?? 0);
     const left = Date.parse(element.dataset.until) - now;
-    element.textContent = left > 0 ? span(left) : everyMs ? span(everyMs - (-left % everyMs)) : "now";
+    element.textContent = left > 0 ? exactSpan(left) : everyMs ? exactSpan(everyMs - (-left % everyMs)) : "now";
   }
   if (isRunning()) grow(now - Date.parse(document.getElementById("bars").dataset.began));
 };
