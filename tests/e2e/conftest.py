@@ -17,10 +17,12 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from pytest_django import DjangoDbBlocker
 
 from benchmarks.browser import CHROMIUM_OPTIONS, find_chromium
-from orders import accounts
-from orders.models import Account, Member
+from orders import accounts, journal
+from orders.lifecycle import Status
+from orders.models import Account, Member, Order
 from tests.e2e.visitor import Watch, close, open_page
 from tests.engine import WebServer, Worker
+from tests.factories import move, new_order
 
 # Slow enough that each state is seen, fast enough that nobody waits.
 PACE = {"MOCK_QUOTE_DELAY_MS": "60", "MOCK_SWAP_DELAY_MS": "600-900", "QUOTE_TTL_S": "6"}
@@ -106,3 +108,17 @@ def visit(browser: Browser, web: WebServer, watch: Watch) -> Iterator[Callable[.
 def page(visit: Callable[..., Page], member: User, worker: Worker) -> Page:
     """A page of the account's member, while a worker executes."""
     return visit(user=member)
+
+
+@pytest.fixture
+def doubtful(account: Account) -> Order:
+    """In doubt, and nobody's for a day: no worker asks for it."""
+    (accepted,) = journal.accept([new_order(account)])
+    assert isinstance(accepted, journal.Event)
+    order = Order.objects.get(id=accepted.order_id)
+    for status in (Status.ROUTING, Status.BUILDING, Status.SUBMITTED):
+        move(order, status, due_in_s=86_400.0)
+        order.refresh_from_db()
+    move(order, Status.SUBMITTED, due_in_s=86_400.0, in_doubt=True, next_check_in_s=1.0)
+    order.refresh_from_db()
+    return order

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from orders import journal, roles
 from orders.lifecycle import Status
 from orders.models import Account, Order
-from tests.e2e.test_accessibility import serious_violations
+from tests.e2e.steps import serious_violations
 from tests.e2e.visitor import DESKTOP, MOBILE
 from tests.factories import move, new_order
 
@@ -53,20 +53,6 @@ FORMS_OF_DJANGO = (
 def somebody() -> User:
     """Who may see and do everything."""
     return User.objects.create_superuser(f"root-{uuid4()}", password="x")
-
-
-@pytest.fixture
-def doubtful(account: Account) -> Order:
-    """In doubt, and nobody's for a day: no worker asks for it."""
-    (accepted,) = journal.accept([new_order(account)])
-    assert isinstance(accepted, journal.Event)
-    order = Order.objects.get(id=accepted.order_id)
-    for status in (Status.ROUTING, Status.BUILDING, Status.SUBMITTED):
-        move(order, status, due_in_s=86_400.0)
-        order.refresh_from_db()
-    move(order, Status.SUBMITTED, due_in_s=86_400.0, in_doubt=True, next_check_in_s=1.0)
-    order.refresh_from_db()
-    return order
 
 
 @pytest.mark.parametrize(
