@@ -10,8 +10,8 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from orders import figures
 from orders.models import Order, OrderAttempt
-from routing.tokens import TOKENS, from_base
 
 # A row that shows nothing else is hidden: see templates/admin/base_site.html.
 NOTHING = SafeString('<span class="nothing">–</span>')
@@ -22,13 +22,8 @@ def chip(state: str) -> SafeString:
 
 
 def whole(amount_base: Decimal | int | None, symbol: str) -> str:
-    """`1.5 SOL`. A token that isn't listed any more has unknown decimals, so its base units are shown."""
-    if amount_base is None:
-        return NOTHING
-    token = TOKENS.get(symbol)
-    if token is None:
-        return f"{amount_base} base units of {symbol}"
-    return f"{from_base(int(amount_base), token)} {symbol}"
+    """`1,234.5 SOL`; see `figures.amount`."""
+    return NOTHING if amount_base is None else figures.amount(amount_base, symbol)
 
 
 def received(filled: Order | OrderAttempt, symbol: str) -> str:

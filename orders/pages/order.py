@@ -18,11 +18,11 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from orders import figures
 from orders.api.presentation import history_as_json
 from orders.models import Account, Order, OrderAttempt, OrderEvent
 from orders.pages.errors import page_of
 from orders.people import account_of_person
-from orders.story import figures
 from orders.story.attempts import attempt_story
 from orders.story.outcome import backs_off, outcome
 from orders.story.spans import timeline

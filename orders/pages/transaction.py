@@ -8,6 +8,7 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from orders import figures
 from orders.chain_record import SIGNATURE, ChainRecord, attempts, chain_record
 from orders.exchange import exchange
 from orders.models import OrderAttempt
@@ -15,7 +16,6 @@ from orders.pages.errors import page_of
 from orders.pages.order import may_view_all
 from orders.people import account_of_person
 from orders.quoting import label_of
-from orders.story import figures
 from routing.chain import Head, LandedTransaction
 from routing.tokens import SOL
 

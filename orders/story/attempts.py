@@ -6,10 +6,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from orders import figures
 from orders.lifecycle import AttemptState
 from orders.models import Order, OrderAttempt
 from orders.quoting import label_of
-from orders.story import figures
 from orders.story.money import Part, Price, cost_parts, prices_of
 from orders.story.reasons import reason_of
 from routing.tokens import TOKENS

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
+from orders import figures
 from orders.models import Order, OrderAttempt
 from orders.receipts import ExecutionCost, execution_cost
-from orders.story import figures
 from orders.stream import executed_price
 from routing.tokens import TOKENS, from_base
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from django.utils.dateparse import parse_datetime
 
+from orders import figures
 from orders.lifecycle import Status
 from orders.models import Order, OrderAttempt, OrderEvent
 from orders.quoting import label_of
 from orders.retries import MAX_ATTEMPTS
 from orders.settlement import ASK_AGAIN_S
-from orders.story import figures
 from orders.story.money import cost_of
 from orders.story.reasons import LATER, reason_for, reason_of
 from orders.stream import executed_price
@@ -49,14 +49,13 @@ def outcome(
 ) -> Outcome:
     """How the order stands, or how it ended."""
     attempt = attempts[-1] if attempts else None
-    resolution = _resolution(events)
     match Status(order.status):
         case Status.CONFIRMED:
-            return Outcome("good", _confirmed(order, attempt, events, resolution))
+            return Outcome("good", _confirmed(order, attempt, events))
         case Status.FAILED:
-            return Outcome("bad", _failed(order, attempts, events, resolution))
+            return Outcome("bad", _failed(order, attempts, events))
         case Status.CANCELLED:
-            return Outcome("neutral", _cancelled(order, attempts, events, resolution))
+            return Outcome("neutral", _cancelled(order, attempts, events))
         case Status.SUBMITTED if attempt is not None:
             return _submitted(order, attempt, events, now=now)
         case Status.ROUTING if backs_off(order, events, now=now):
@@ -71,7 +70,6 @@ def _confirmed(
     order: Order,
     attempt: OrderAttempt | None,
     events: Sequence[OrderEvent],
-    resolution: dict[str, Any] | None,
 ) -> str:
     received_base = int(order.amount_out_base or 0)
     sold = figures.amount(order.amount_in_base, order.token_in)
@@ -84,7 +82,7 @@ def _confirmed(
         sentences.append(f"It took {_count(order.attempt, 'attempt')}.")
     if order.cancel_requested_at:
         sentences.append("It was asked to be cancelled, but had landed: the swap won.")
-    if resolution:
+    if resolution := _resolution(events):
         sentences.append(
             f"{_names(resolution)} confirmed it by hand, because the chain could not: {resolution['reason']}"
         )
@@ -131,10 +129,9 @@ def _failed(
     order: Order,
     attempts: Sequence[OrderAttempt],
     events: Sequence[OrderEvent],
-    resolution: dict[str, Any] | None,
 ) -> str:
     took = _took(order, events)
-    if resolution:
+    if resolution := _resolution(events):
         return (
             f"Ended by {_names(resolution)} as a swap that never landed, because the chain could not tell: "
             f"{resolution['reason']} Nothing was swapped; it can be placed again."
@@ -166,10 +163,9 @@ def _cancelled(
     order: Order,
     attempts: Sequence[OrderAttempt],
     events: Sequence[OrderEvent],
-    resolution: dict[str, Any] | None,
 ) -> str:
     took = _took(order, events)
-    if resolution:
+    if resolution := _resolution(events):
         return (
             f"Cancelled: {_names(resolution)} ended it as a swap that never landed. {resolution['reason']} "
             "Nothing was swapped."

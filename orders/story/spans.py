@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 
+from orders import figures
 from orders.lifecycle import TERMINAL, AttemptState, Status
 from orders.models import OrderAttempt, OrderEvent
-from orders.story import figures
 
 WAITING = "waiting"
 
@@ -223,7 +223,4 @@ def _ticks(whole: timedelta) -> tuple[Tick, ...]:
 
 
 def _tick(at_s: float) -> str:
-    """A round time needs no seconds: `20 s`, `3 min`, `1 min 30 s`."""
-    if at_s < 60:
-        return f"{at_s:g} s"
-    return figures.span(timedelta(seconds=at_s)).removesuffix(" 0 s").removesuffix(" 0 min")
+    return f"{at_s:g} s" if at_s < 60 else figures.span(timedelta(seconds=at_s))

@@ -1,26 +1,21 @@
 """How templates show figures: lengths of time for a glance, whole tokens, grouped thousands."""
 
+from datetime import timedelta
 from uuid import UUID
 
 from django import template
 
+from orders import figures
 from orders.operations import Concern
-from routing.tokens import TOKENS, from_base
 
 register = template.Library()
-
-UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
 @register.filter
 def length(seconds: float) -> str:
-    """`12 s`, `3 min 20 s`, `2 h 5 min`, `1 d 3 h`: the two largest units, and none that is 0."""
-    rest, words = max(0, int(seconds)), []
-    for unit_s, unit in UNITS:
-        count, rest = divmod(rest, unit_s)
-        words.append(f"{count} {unit}" if count else "")
-    first = next((place for place, word in enumerate(words) if word), len(words) - 1)
-    return " ".join(word for word in words[first : first + 2] if word) or "0 s"
+    """In whole seconds: `0 s`, `12 s`, and from a minute on as `figures.span`."""
+    whole_s = max(0, int(seconds))
+    return f"{whole_s} s" if whole_s < 60 else figures.span(timedelta(seconds=whole_s))
 
 
 @register.filter
@@ -53,14 +48,8 @@ def share(rate: float | None) -> str:
 
 @register.filter
 def swap(concern: Concern) -> str:
-    """`1.5 SOL → USDC`. A token that isn't listed any more has unknown decimals, so its base units are shown."""
-    token = TOKENS.get(concern.token_in)
-    amount = (
-        f"{from_base(int(concern.amount_in_base), token)} {concern.token_in}"
-        if token
-        else f"{concern.amount_in_base} base units of {concern.token_in}"
-    )
-    return f"{amount} → {concern.token_out}"
+    """`1.5 SOL → USDC`."""
+    return f"{figures.amount(concern.amount_in_base, concern.token_in)} → {concern.token_out}"
 
 
 @register.filter

@@ -44,9 +44,10 @@ export const span = (milliseconds) => {
 export const exactSpan = (milliseconds) => {
   const seconds = Math.floor(Math.max(0, milliseconds) / 1000);
   if (seconds < 60) return span(milliseconds);
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
-  if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h ${Math.floor(seconds / 60) % 60} min`;
-  return `${Math.floor(seconds / 86_400)} d ${Math.floor(seconds / 3600) % 24} h`;
+  const two = (count, unit, rest, smaller) => (rest ? `${count} ${unit} ${rest} ${smaller}` : `${count} ${unit}`);
+  if (seconds < 3600) return two(Math.floor(seconds / 60), "min", seconds % 60, "s");
+  if (seconds < 86_400) return two(Math.floor(seconds / 3600), "h", Math.floor(seconds / 60) % 60, "min");
+  return two(Math.floor(seconds / 86_400), "d", Math.floor(seconds / 3600) % 24, "h");
 };
 
 /** The first characters of an id or a hash, enough to tell some apart. */

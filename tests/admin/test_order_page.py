@@ -134,8 +134,8 @@ def test_a_token_that_is_not_listed_any_more_is_shown_in_base_units(
 ) -> None:
     order = order_at(Status.CONFIRMED, account, token_in="GONE")
 
-    assert "1500000000 base units of GONE" in text_of(root.get(order_page(order)))
-    assert "1500000000 base units of GONE" in text_of(root.get(ORDERS))
+    assert "1,500,000,000 base units of GONE" in text_of(root.get(order_page(order)))
+    assert "1,500,000,000 base units of GONE" in text_of(root.get(ORDERS))
 
 
 @on_real_commits

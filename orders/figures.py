@@ -74,7 +74,7 @@ def bps(basis_points: int) -> str:
 
 
 def span(length: timedelta) -> str:
-    """`at once`, `0.21 s`, `2.9 s`, `42 s`, `3 min 5 s`, `2 h 3 min`, `5 d 1 h`. Rounded down."""
+    """`at once`, `0.21 s`, `2.9 s`, `42 s`, `3 min`, `3 min 5 s`, `2 h 3 min`, `5 d 1 h`. Rounded down."""
     milliseconds = max(0, length // timedelta(milliseconds=1))
     seconds, minutes, hours = (
         milliseconds // 1000,
@@ -90,10 +90,14 @@ def span(length: timedelta) -> str:
     if minutes < 1:
         return f"{seconds} s"
     if hours < 1:
-        return f"{minutes} min {seconds % 60} s"
+        return _two(minutes, "min", seconds % 60, "s")
     if hours < 24:
-        return f"{hours} h {minutes % 60} min"
-    return f"{hours // 24} d {hours % 24} h"
+        return _two(hours, "h", minutes % 60, "min")
+    return _two(hours // 24, "d", hours % 24, "h")
+
+
+def _two(count: int, unit: str, rest: int, smaller: str) -> str:
+    return f"{count} {unit} {rest} {smaller}" if rest else f"{count} {unit}"
 
 
 def clock(at: datetime) -> str:
