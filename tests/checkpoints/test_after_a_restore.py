@@ -12,11 +12,12 @@ from orders import checkpoint_log, checkpoints, execution, reconciliation
 from orders.audit.run import audit
 from orders.exchange import TradingDesk
 from orders.models import Account, Order
-from tests import test_audit, test_reconcile
+from tests import test_reconcile
+from tests.audit.command import run_command as run_audit
+from tests.audit.damage import as_superuser
 from tests.checkpoints.troubles import troubles
 from tests.factories import place
 from tests.routing.lab import ChainLab
-from tests.test_audit import as_superuser
 from tests.test_reconcile import restored_afterwards
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -142,7 +143,7 @@ def test_the_commands_tell_of_the_restore(
 
     code, text = test_reconcile.run_command(desk, lab)
     assert (code, "checkpoints go on from event" in text) == (0, True)
-    code, text = test_audit.run_command(desk)
+    code, text = run_audit(desk)
     assert (code, "the database was restored before" in text) == (0, True)
     assert "Newest checkpoint: 3 " in text
 

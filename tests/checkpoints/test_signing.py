@@ -15,10 +15,10 @@ from orders.audit.run import audit
 from orders.exchange import TradingDesk
 from orders.journal_sql import event_hash, wish_hash
 from orders.models import Account, Order
+from tests.audit.damage import as_superuser
 from tests.checkpoints.troubles import troubles
 from tests.factories import place
 from tests.routing.lab import together
-from tests.test_audit import as_superuser
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

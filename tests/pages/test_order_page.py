@@ -1,4 +1,4 @@
-"""The page of an order, and that of a transaction: who may open them, and what stands there."""
+"""The page of an order: who may open it, and what stands there."""
 
 import json
 import re
@@ -11,50 +11,16 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
-from orders import accounts, execution, intake
+from orders import execution, intake
 from orders.exchange import TradingDesk
-from orders.inflight import Sent
 from orders.lifecycle import Status
-from orders.models import Account, Member, Order
-from orders.pages import transaction
-from tests.admin.console import UNSEEN_SIGNATURE, logged_in, on_real_commits, staff, text_of
+from orders.models import Account, Order
+from tests.admin.console import logged_in, on_real_commits, staff, text_of
 from tests.api.client import EXECUTE, Api
-from tests.desks import behind, without
-from tests.factories import claim, move, order_at, place, sign
-from tests.routing.lab import ChainLab
+from tests.desks import without
+from tests.factories import move, order_at, place
 
 HOSTILE = """"><script>alert(1)</script>'; rm -rf $HOME"""
-
-
-@pytest.fixture
-def member(account: Account) -> Client:
-    """Somebody who trades for the account."""
-    user = User.objects.create_user("alice")
-    Member.objects.create(user=user, account=account)
-    return logged_in(user)
-
-
-@pytest.fixture
-def stranger(db: None) -> Client:
-    """Somebody who trades for another account."""
-    user = User.objects.create_user("mallory")
-    Member.objects.create(user=user, account=accounts.create_account("mallory"))
-    return logged_in(user)
-
-
-@pytest.fixture
-def confirmed(account: Account, desk: TradingDesk) -> Order:
-    order = place(account, client_order_id="bot:1", amount_in_base=20_000 * 10**9)
-    execution.execute([order.id], desk=desk)
-    order.refresh_from_db()
-    return order
-
-
-@pytest.fixture
-def on_this_chain(desk: TradingDesk, monkeypatch: pytest.MonkeyPatch) -> TradingDesk:
-    """The page asks the chain that the test's orders were executed on."""
-    monkeypatch.setattr(transaction, "exchange", lambda: desk)
-    return desk
 
 
 def page_of(order: Order) -> str:
@@ -312,103 +278,3 @@ def test_a_token_that_is_not_listed_any_more_is_shown_in_base_units(
 
     assert "base units of GONE" in body
     assert 'id="json"' not in body
-
-
-# --- The transaction --------------------------------------------------------------------------------------------------
-
-
-@on_real_commits
-def test_a_members_transaction_is_shown_as_recorded_and_as_the_chain_tells_it(
-    member: Client, confirmed: Order, on_this_chain: TradingDesk
-) -> None:
-    (receipt,) = on_this_chain.chain.transactions([confirmed.tx_hash])
-    assert receipt
-
-    page = text_of(member.get(f"/transactions/{confirmed.tx_hash}"))
-
-    assert f"It landed in slot {receipt.slot:,}, and swapped." in page
-    chain, record = page.split("What our record says")
-    for side in (chain, record):
-        assert "Amount in 20,000 SOL" in side
-    assert f"{confirmed.id}:1" in chain
-    assert receipt.signer in chain
-    assert "Network fee 0.000005 SOL" in chain
-
-
-@on_real_commits
-def test_nobody_elses_transaction_is_shown(
-    stranger: Client, confirmed: Order, on_this_chain: TradingDesk
-) -> None:
-    response = stranger.get(f"/transactions/{confirmed.tx_hash}")
-
-    assert "There is no such transaction" in text_of(response, status=404)
-
-
-@pytest.mark.parametrize("signature", ["x", "0" * 87, "5" * 89, UNSEEN_SIGNATURE])
-@pytest.mark.django_db
-def test_what_is_no_transaction_of_theirs_has_no_page(member: Client, signature: str) -> None:
-    assert member.get(f"/transactions/{signature}").status_code == 404
-
-
-@pytest.mark.django_db
-def test_staff_may_ask_for_any_signature(on_this_chain: TradingDesk) -> None:
-    page = text_of(staff("auditor", "view_order").get(f"/transactions/{UNSEEN_SIGNATURE}"))
-
-    assert "The chain does not know it, and neither does our record." in page
-
-
-@pytest.fixture
-def dropped(account: Account, desk: TradingDesk) -> Sent:
-    """A committed transaction that the chain never hears of."""
-    desk, node = behind(desk)
-    node.drops_sends = True
-    return sign(claim(place(account)), desk=desk)
-
-
-@on_real_commits
-def test_a_transaction_that_never_arrived_says_until_when_it_could(
-    member: Client, dropped: Sent, on_this_chain: TradingDesk, lab: ChainLab
-) -> None:
-    address = f"/transactions/{dropped.signature}"
-    limit = f"{dropped.last_valid_block_height:,}"
-
-    assert f"It can land until block height {limit}." in text_of(member.get(address))
-    lab.clock.pass_slots(151 + 33)
-    assert f"until block height {limit}, which is past for good" in text_of(member.get(address))
-
-
-@on_real_commits
-def test_a_node_without_the_history_says_nothing_of_it(
-    member: Client, dropped: Sent, desk: TradingDesk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    forgetful, node = behind(desk)
-    node.first_available_slot = 10**9
-    monkeypatch.setattr(transaction, "exchange", lambda: forgetful)
-
-    assert "can’t tell" in text_of(member.get(f"/transactions/{dropped.signature}"))
-
-
-@on_real_commits
-def test_while_the_chain_is_away_the_record_is_still_shown(
-    member: Client, confirmed: Order, desk: TradingDesk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    away, node = behind(desk)
-    node.is_down = True
-    monkeypatch.setattr(transaction, "exchange", lambda: away)
-
-    page = text_of(member.get(f"/transactions/{confirmed.tx_hash}"), status=503)
-
-    assert "The chain can’t be asked now: the node is down." in page
-    assert "Amount in 20,000 SOL" in page
-
-
-@on_real_commits
-def test_a_second_transaction_for_an_attempt_is_called_out(
-    lab: ChainLab, confirmed: Order, on_this_chain: TradingDesk
-) -> None:
-    twin = lab.swap_transaction(on_this_chain.chain, f"{confirmed.id}:1")  # type: ignore[arg-type]
-    on_this_chain.chain.send(twin.raw)
-
-    auditor = staff("auditor", "view_order")
-
-    assert "this must never be" in text_of(auditor.get(f"/transactions/{twin.signature}"))

@@ -1,51 +1,23 @@
 """The audit finds what breaks a promise, names the order, and finds nothing where nothing is broken."""
 
-import io
-import json
 import threading
 from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
 import pytest
-from django.core.management import call_command
-from django.core.management.base import CommandError
 from django.db import connection
 
-from orders import execution, inflight, intake, settlement
-from orders.audit.checks import CHECKS
+from orders import execution, inflight, settlement
 from orders.audit.run import Report, audit
 from orders.exchange import TradingDesk
 from orders.models import Account, Order, OrderAttempt
-from routing.errors import Unavailable
+from tests.audit.damage import as_superuser
 from tests.desks import behind
 from tests.factories import place, quoted
 from tests.routing.lab import ChainLab
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def order(account: Account, desk: TradingDesk, lab: ChainLab) -> Order:
-    """A confirmed order, among others in several states; what was signed for them can land no more."""
-    orders = [place(account) for _ in range(4)]
-    for each in orders[:3]:
-        execution.execute([each.id], desk=desk)
-    intake.cancel_order(place(account).id, account_id=account.pk)
-    order = Order.objects.get(id=orders[1].id)
-    assert order.status == "confirmed"
-    lab.clock.pass_slots(200)
-    return order
-
-
-def as_superuser(sql: str, **params: object) -> None:
-    """Past every trigger, as whoever owns the server can."""
-    with connection.cursor() as cursor:
-        cursor.execute("SET session_replication_role = replica")
-        try:
-            cursor.execute(sql, params)
-        finally:
-            cursor.execute("SET session_replication_role = DEFAULT")
 
 
 def found(report: Report) -> dict[str, list[str | None]]:
@@ -354,52 +326,6 @@ def test_many_ranges_are_as_good_as_one(
     as_superuser("UPDATE orders_orderevent SET message = 'x' WHERE seq = 1")
 
     assert len(found(audit(desk))["hashes"]) == 5
-
-
-# The command
-
-
-def run_command(desk: TradingDesk, *arguments: str) -> tuple[int, str]:
-    out = io.StringIO()
-    with patch("orders.management.commands.audit.trading_desk", lambda: desk):
-        try:
-            call_command("audit", *arguments, stdout=out)
-        except SystemExit as end:
-            return int(end.code or 0), out.getvalue()
-    return 0, out.getvalue()
-
-
-def test_the_command_says_that_all_is_well(order: Order, desk: TradingDesk) -> None:
-    code, text = run_command(desk)
-
-    assert code == 0
-    assert "5 orders, 18 events, 3 landed transactions" in text
-    assert text.count("    ok  ") == len(CHECKS)
-
-
-def test_the_command_lists_offenders_and_ends_with_1(order: Order, desk: TradingDesk) -> None:
-    as_superuser("UPDATE orders_order SET last_seq = 9 WHERE id = %(id)s", id=order.id)
-
-    code, text = run_command(desk)
-    json_code, document = run_command(desk, "--json")
-
-    assert code == json_code == 1
-    assert f"{order.id}: is confirmed at #9" in text
-    told: dict[str, Any] = json.loads(document)
-    assert told["ok"] is False
-    heads = next(check for check in told["checks"] if check["name"] == "heads")
-    assert [offender["orderId"] for offender in heads["offenders"]] == [str(order.id)]
-
-
-def test_the_command_ends_with_2_when_the_chain_is_away(order: Order, desk: TradingDesk) -> None:
-    with (
-        patch.object(desk.chain, "head", side_effect=Unavailable("RPC_ERROR", "it is down")),
-        patch("orders.audit.chain.PAUSE_S", 0),
-        pytest.raises(CommandError, match="The chain can't be read: it is down") as failure,
-    ):
-        run_command(desk)
-
-    assert failure.value.returncode == 2
 
 
 class unordered(list):  # type: ignore[type-arg]
