@@ -22,7 +22,7 @@ def is_of_api(request: HttpRequest) -> bool:
 def speaks_for_itself(request: HttpRequest) -> bool:
     """Whether it says who it is by a header, or not at all, and not by a session."""
     return is_of_api(request) and (
-        "Authorization" in request.headers or settings.SESSION_COOKIE_NAME not in request.COOKIES
+        "HTTP_AUTHORIZATION" in request.META or settings.SESSION_COOKIE_NAME not in request.COOKIES
     )
 
 

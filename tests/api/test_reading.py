@@ -8,8 +8,7 @@ from django.conf import LazySettings
 from django.test import Client
 from django.utils import timezone
 
-from orders import execution
-from orders.api import throttling
+from orders import counting, execution
 from orders.exchange import TradingDesk
 from orders.lifecycle import Status
 from orders.models import Account
@@ -185,7 +184,7 @@ def test_health_and_readiness_need_no_key(client: Client) -> None:
 def no_redis(settings: LazySettings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Redis's address is a port where nothing listens."""
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
-    monkeypatch.setattr(throttling, "_counter", lambda: throttling._Counter(settings.REDIS_URL))
+    monkeypatch.setattr(counting, "counter", lambda: counting.Counter(settings.REDIS_URL))
 
 
 def test_without_redis_orders_are_accepted_and_readiness_says_degraded(

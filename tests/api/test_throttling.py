@@ -3,7 +3,7 @@
 import pytest
 from django.conf import LazySettings
 
-from orders.api import throttling
+from orders import counting
 from orders.api.problems import Problem
 from orders.api.throttling import check_rate
 from orders.models import Account
@@ -43,7 +43,7 @@ def test_what_was_counted_ahead_is_used_first_and_kept_when_refused(
 def test_all_processes_share_one_limit(account: Account, settings: LazySettings) -> None:
     settings.ORDER_RATE_LIMIT = (10, 3600)
     check_rate(account.id, orders=6)
-    throttling._counter.cache_clear()  # what another process has
+    counting.counter.cache_clear()  # what another process has
 
     with pytest.raises(Problem):
         check_rate(account.id, orders=5)
@@ -65,10 +65,10 @@ def test_more_than_the_limit_never_fits_and_is_told_so(
 def test_without_redis_nobody_is_throttled(account: Account, settings: LazySettings) -> None:
     settings.ORDER_RATE_LIMIT = (10, 3600)
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
-    throttling._counter.cache_clear()
+    counting.counter.cache_clear()
 
     try:
         for _ in range(3):
             check_rate(account.id, orders=10)
     finally:
-        throttling._counter.cache_clear()
+        counting.counter.cache_clear()
