@@ -6,13 +6,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
 from config.stack.engine_processes import PROJECT, python
+from config.stack.processes import Command, Output
 from config.stack.supervisor import Child, Log, Supervisor
 from tests.waiting import wait_until
 
@@ -35,6 +37,22 @@ def supervisor(lines: io.StringIO) -> Iterator[Supervisor]:
 def child(name: str, code: str, *, stage: int = 0, stop_timeout_s: float = 5.0) -> Child:
     command = python("-c", code, env=dict(os.environ))
     return Child(name=name, command=command, stage=stage, stop_timeout_s=stop_timeout_s)
+
+
+class InterruptedCommand(Command):
+    """Ctrl-C comes when the process has just begun, before whoever starts it knows its number."""
+
+    def spawn(self, *, output: Output) -> subprocess.Popen[bytes]:
+        process = super().spawn(output=output)
+        os.kill(os.getpid(), signal.SIGINT)
+        return process
+
+
+def interrupted(child: Child) -> Child:
+    command = child.command
+    return replace(
+        child, command=InterruptedCommand(argv=command.argv, env=command.env, cwd=command.cwd)
+    )
 
 
 def lives(pid: int) -> bool:
@@ -106,6 +124,26 @@ def test_a_process_that_its_child_started_ends_with_it(
     grandchild = int(lines.getvalue().split()[-1])
     supervisor.stop()
     wait_until(lambda: not lives(grandchild))
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        lambda supervisor, child: supervisor.run_once(name=child.name, command=child.command),
+        lambda supervisor, child: supervisor.start(child),
+    ],
+    ids=["run once", "kept running"],
+)
+def test_an_interrupt_while_a_process_starts_does_not_lose_it(
+    supervisor: Supervisor, start: Callable[[Supervisor, Child], object]
+) -> None:
+    others = set(psutil.Process().children())
+
+    with pytest.raises(KeyboardInterrupt):
+        start(supervisor, interrupted(child("sleeper", RUN_FOR_EVER)))
+    supervisor.stop()
+
+    assert not set(psutil.Process().children()) - others
 
 
 def test_nothing_outlives_a_supervisor_that_is_killed(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ Whatever DATABASE_URL and REDIS_URL don't name runs as an embedded server. While
 
 import os
 import secrets
-import signal
 import sys
 import threading
 import time
@@ -23,6 +22,7 @@ from types import TracebackType
 from config.stack.data_lock import DataFolderInUse, lock_data_dir
 from config.stack.embedded_server import EmbeddedServer, explain_unwritable, make_data_dir
 from config.stack.engine_processes import EngineProcess, engine_processes, prepare_databases
+from config.stack.interrupts import ignored
 from config.stack.kept import ADMIN_USER, keep_secret, secret_path
 from config.stack.left_overs import stop_left_overs
 from config.stack.ports import free_port, port_is_free
@@ -100,16 +100,10 @@ class Stack:
 
     def stop(self) -> None:
         """Safe to repeat. A signal that comes meanwhile is ignored: it asks for what is done."""
-        in_main_thread = threading.current_thread() is threading.main_thread()
-        signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if in_main_thread else ()
-        handlers = {number: signal.signal(number, signal.SIG_IGN) for number in signals}
-        try:
+        with ignored():
             with self._ready_lock:
                 self._ready = None
             self._to_undo.close()
-        finally:
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
 
     def _start(self) -> Ready:
         self._open_data_dir()

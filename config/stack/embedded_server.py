@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 
+from config.stack.interrupts import held_back
 from config.stack.kept import keep_secret
 from config.stack.processes import Command, SystemUser, stop_process
 from config.stack.server_binaries import EmbeddedServerError, can_enter, choose_system_user
@@ -65,9 +66,9 @@ class EmbeddedServer(ABC):
     def start(self) -> None:
         """Returns once the server answers; its log is `log_path`. Raises EmbeddedServerError."""
         self.prepare()
-        with self.log_path.open("wb") as log:
-            self._process = self.command.spawn(output=log)
         try:
+            with self.log_path.open("wb") as log, held_back():
+                self._process = self.command.spawn(output=log)
             self.wait_until_it_answers(is_running=self._is_running)
         except BaseException:
             self.stop()

@@ -15,6 +15,7 @@ from pathlib import Path
 from signal import SIGTERM, Signals
 from typing import IO
 
+from config.stack.interrupts import held_back
 from config.stack.processes import Command, stop_process
 
 BACK_OFF_S = 0.5
@@ -115,14 +116,17 @@ class Supervisor:
 
     def run_once(self, *, name: str, command: Command) -> int:
         """Run a command to its end, its lines in the log. Returns its exit code."""
-        process = command.spawn(output=subprocess.PIPE)
-        self._tell_guard("+", 0, SIGTERM.value, process.pid)
+        process = None
         try:
+            with held_back():
+                process = command.spawn(output=subprocess.PIPE)
+                self._tell_guard("+", 0, SIGTERM.value, process.pid)
             self._read_lines(name, process)
             return process.wait()
         finally:
-            stop_process(process, stop_signal=SIGTERM, timeout_s=5)
-            self._tell_guard("-", process.pid)
+            if process:
+                stop_process(process, stop_signal=SIGTERM, timeout_s=5)
+                self._tell_guard("-", process.pid)
 
     def stop(self) -> None:
         """Stop everything, the highest stage first, each stage at once. Safe to repeat."""
@@ -143,7 +147,7 @@ class Supervisor:
         self._guard.wait()
 
     def _spawn(self, child: Child) -> None:
-        with child.lock:
+        with held_back(), child.lock:
             if self._stopping.is_set():
                 return
             child.process = child.command.spawn(output=subprocess.PIPE)
