@@ -32,13 +32,29 @@ def test_an_order_is_followed_until_it_is_confirmed_without_a_reload(
         expect(page.locator("#sentence")).to_contain_text("a worker takes it up next")
         page.evaluate("window.isTheSamePage = true")
 
-    expect(page.locator("#sentence")).to_contain_text("Sent as")
     expect(page.locator("#sentence")).to_contain_text("Sold 1.5 SOL for")
     expect(page.locator("#stream-state")).to_have_text("Complete")
     expect(page.locator("#log tbody tr")).to_have_count(5)
     expect(page.locator("#cancel")).to_have_count(0)
     expect(page).to_have_title(re.compile("1.5 SOL → USDC · confirmed"))
     assert page.evaluate("window.isTheSamePage")
+
+
+def test_each_state_is_shown_as_it_comes(page: Page, account: Account, worker: Worker) -> None:
+    with stopped(worker):
+        order = place(account)
+        open_order(page, order)
+        expect(page.locator("#stream-state")).to_have_text("Live")
+
+        for status, sentence in [
+            (Status.ROUTING, "Asking the venues"),
+            (Status.BUILDING, "Making the transaction"),
+            (Status.SUBMITTED, "Sent as"),
+            (Status.CONFIRMED, "Sold 1.5 SOL for"),
+        ]:
+            move(order, status)
+            order.refresh_from_db()
+            expect(page.locator("#sentence")).to_contain_text(sentence)
 
 
 def test_what_runs_is_counted_and_its_bar_grows(
