@@ -10,6 +10,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 # What running needs, and what testing adds; a stamp is older than its list only if that changed.
 RUN := $(VENV)/.installed-run
 DEV := $(VENV)/.installed-dev
+# A process to each core, with servers of its own; one process where servers are named.
+IN_PARALLEL = $(if $(DATABASE_URL)$(REDIS_URL),,-n logical --maxprocesses 4)
 
 .PHONY: help up demo test chaos check bench simulate pictures screenshots lock clean
 
@@ -23,7 +25,7 @@ demo: $(RUN) ## run ten orders through it, and stop
 	@exec $(IN_VENV)/python manage.py demo
 
 test: $(DEV) ## run the tests
-	@$(IN_VENV)/python -m pytest $(ARGS)
+	@$(IN_VENV)/python -m pytest $(IN_PARALLEL) $(ARGS)
 
 chaos: $(DEV) ## kill, freeze, wipe and cut off everything under 3,000 orders
 	@exec $(IN_VENV)/python -m tests.chaos $(ARGS)

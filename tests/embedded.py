@@ -2,7 +2,8 @@
 
 Loaded by `-p tests.embedded` (pyproject.toml), because the environment must be complete before
 pytest-django reads the settings. The servers run under a supervisor like those of `manage.py up`:
-one that a test kills comes back, and all of them end with the session, however it ends.
+one that a test kills comes back, and all of them end with the session, however it ends. With `-n`,
+every process that runs tests has servers of its own, and the one that hands the tests out has none.
 """
 
 import os
@@ -23,10 +24,18 @@ from config.stack.embedded_server import EmbeddedServer
 from config.stack.supervisor import Log, Supervisor
 from routing import simulated_schema
 
+NOWHERE = {"DATABASE_URL": "postgresql://127.0.0.1:1/none", "REDIS_URL": "redis://127.0.0.1:1/0"}
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, None, None]:
-    if not early_config.known_args_namespace.help:
+    asked = early_config.known_args_namespace
+    hands_out = asked.numprocesses and "PYTEST_XDIST_WORKER" not in os.environ
+    if hands_out:
+        if any(map(is_named, NOWHERE)):
+            raise pytest.UsageError("-n starts servers: leave out DATABASE_URL and REDIS_URL.")
+        os.environ.update(NOWHERE)
+    elif not asked.help:
         undo = ExitStack()
         early_config.add_cleanup(undo.close)
         name_servers(undo)
@@ -47,9 +56,9 @@ def name_servers(undo: ExitStack) -> None:
     data_dir = Path(tempfile.mkdtemp(prefix="order-engine-tests-"))
     undo.callback(shutil.rmtree, data_dir, ignore_errors=True)
     servers: dict[str, EmbeddedServer] = {}
-    if not os.environ.get("DATABASE_URL"):
+    if not is_named("DATABASE_URL"):
         servers["DATABASE_URL"] = EmbeddedPostgres(data_dir)
-    if not os.environ.get("REDIS_URL"):
+    if not is_named("REDIS_URL"):
         servers["REDIS_URL"] = EmbeddedRedis(data_dir)
     if servers:
         run_servers(servers, data_dir, undo)
@@ -58,6 +67,10 @@ def name_servers(undo: ExitStack) -> None:
     os.environ["DATA_DIR"] = str(data_dir)
     os.environ["CHAIN_DATABASE_URL"] = fresh_chain_database(undo)
     os.environ.setdefault("SECRET_KEY", secrets.token_urlsafe(50))
+
+
+def is_named(variable: str) -> bool:
+    return os.environ.get(variable, "") not in ("", NOWHERE[variable])
 
 
 def run_servers(servers: dict[str, EmbeddedServer], data_dir: Path, undo: ExitStack) -> None:
