@@ -22,6 +22,8 @@ from routing.venue import Swap
 SOL = 10**9
 HOPELESS: dict[str, Any] = {"token_in": "BONK", "token_out": "SOL", "amount_in_base": 1}
 """What to wish for an order that no pool can execute: it is too small."""
+NOBODYS = "01a1fd4c-ef08-7332-9646-bb96946cec96"
+"""The id of an order that there never was."""
 ALL_THE_WAY = ["pending", "routing", "building", "submitted", "confirmed"]
 
 

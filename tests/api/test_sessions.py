@@ -1,7 +1,6 @@
 """What people who signed in may ask of the API, and what nobody can make their browsers ask."""
 
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
@@ -9,7 +8,7 @@ from django.test import Client
 
 from orders.models import Account, Member, Order
 from tests.api.client import EXECUTE, ORDER, assert_problem
-from tests.factories import place
+from tests.factories import NOBODYS, place
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -100,7 +99,7 @@ def test_nobody_comes_in_with_a_made_up_session(db: None) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["/", "/orders/x", "/nowhere", "/api/orders", f"/api/orders/{uuid4()}"]
+    "address", ["/", "/orders/x", "/nowhere", "/api/orders", f"/api/orders/{NOBODYS}"]
 )
 def test_what_depends_on_who_is_signed_in_is_kept_by_no_cache(
     signed_in: Client, address: str

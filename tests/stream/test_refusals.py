@@ -2,7 +2,6 @@
 
 from contextlib import suppress
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from websockets.exceptions import ConnectionClosed
@@ -10,7 +9,7 @@ from websockets.exceptions import ConnectionClosed
 from orders import accounts
 from orders.lifecycle import Status
 from orders.models import Account, ApiKey, Order, StreamTicket
-from tests.factories import order_at, place
+from tests.factories import NOBODYS, order_at, place
 from tests.stream.client import later
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -19,8 +18,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
     ("path", "close_code", "code"),
     [
-        (f"/ws/{uuid4()}", 4404, "ORDER_NOT_FOUND"),
-        (f"/api/orders/execute?orderId={uuid4()}", 4404, "ORDER_NOT_FOUND"),
+        (f"/ws/{NOBODYS}", 4404, "ORDER_NOT_FOUND"),
+        (f"/api/orders/execute?orderId={NOBODYS}", 4404, "ORDER_NOT_FOUND"),
         ("/ws/nonsense", 4400, "INVALID_ORDER_ID"),
         ("/api/orders/execute?orderId=", 4400, "INVALID_ORDER_ID"),
         ("/elsewhere", 4404, "NOT_FOUND"),
@@ -63,7 +62,7 @@ async def test_somebody_elses_order_does_not_exist(open_socket: Any) -> None:
 
 
 @pytest.mark.parametrize("key", [None, "wrong"])
-@pytest.mark.parametrize("path", ["/ws/orders", f"/ws/{uuid4()}", "/api/orders/execute"])
+@pytest.mark.parametrize("path", ["/ws/orders", f"/ws/{NOBODYS}", "/api/orders/execute"])
 async def test_nobody_listens_without_a_key(open_socket: Any, key: str | None, path: str) -> None:
     async with open_socket(path, key=key) as client:
         messages, code = await client.read_to_the_end()
