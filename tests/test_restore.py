@@ -31,9 +31,9 @@ SWAP = {"tokenIn": "SOL", "tokenOut": "USDC", "amount": "1.5", "orderType": "mar
 # Slow enough to be cut off in the middle, and a chain that is soon final.
 PACE = {
     "MOCK_QUOTE_DELAY_MS": "100",
-    "MOCK_SWAP_DELAY_MS": "100-600",
+    "MOCK_SWAP_DELAY_MS": "100-4000",
     "MOCK_SLOT_MS": "100",
-    "MOCK_BLOCKHASH_VALID_BLOCKS": "20",
+    "MOCK_BLOCKHASH_VALID_BLOCKS": "60",
     "MOCK_FINALITY_SLOTS": "4",
 }
 WRITE_CHECKPOINT = "from orders import checkpoints; checkpoints.write()"
