@@ -43,8 +43,8 @@ def held_back() -> Iterator[None]:
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-        for number in asked:
-            signal.raise_signal(number)
+        for each in asked:
+            signal.raise_signal(each)
 
 
 def _heard_here() -> tuple[signal.Signals, ...]:
