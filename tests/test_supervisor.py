@@ -146,6 +146,19 @@ def test_an_interrupt_while_a_process_starts_does_not_lose_it(
     assert not set(psutil.Process().children()) - others
 
 
+def test_what_nobody_listens_to_a_child_ignores_too(
+    supervisor: Supervisor, lines: io.StringIO
+) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    asks = child("child", "import signal; print(signal.getsignal(signal.SIGHUP).name)")
+    try:
+        assert supervisor.run_once(name=asks.name, command=asks.command) == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+    assert "child    | SIG_IGN\n" in lines.getvalue()
+
+
 def test_nothing_outlives_a_supervisor_that_is_killed(tmp_path: Path) -> None:
     script = tmp_path / "supervise.py"
     script.write_text(
