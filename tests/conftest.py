@@ -11,11 +11,13 @@ from solders.keypair import Keypair
 
 from orders import accounts, inflight, receipts, turns
 from orders.exchange import TradingDesk
+from orders.inflight import Sent
 from orders.models import Account
 from routing import registry
 from routing.meteora import Meteora
 from routing.raydium import Raydium
 from routing.simulated_schema import create_database_if_missing, install
+from tests.factories import claim, place, sign
 from tests.routing.lab import ChainLab, ManualClock, empty
 
 
@@ -108,3 +110,9 @@ def account(db: None) -> Account:
 @pytest.fixture
 def api_key(account: Account) -> str:
     return accounts.issue_key(account=account, label="tests")[0]
+
+
+@pytest.fixture
+def unsent(account: Account, desk: TradingDesk) -> Sent:
+    """A committed transaction that the chain never hears of."""
+    return sign(claim(place(account)), desk=desk)

@@ -7,11 +7,9 @@ from django.test import Client
 from orders import execution
 from orders.admin import transactions
 from orders.exchange import TradingDesk
-from orders.inflight import Sent
 from orders.models import Account, Order
 from tests.admin.console import logged_in, staff
-from tests.desks import behind
-from tests.factories import claim, place, sign
+from tests.factories import place
 
 
 @pytest.fixture
@@ -30,14 +28,6 @@ def confirmed(account: Account, desk: TradingDesk) -> Order:
     execution.execute([order.id], desk=desk)
     order.refresh_from_db()
     return order
-
-
-@pytest.fixture
-def dropped(account: Account, desk: TradingDesk) -> Sent:
-    """A committed transaction that the chain never hears of."""
-    desk, node = behind(desk)
-    node.drops_sends = True
-    return sign(claim(place(account)), desk=desk)
 
 
 @pytest.fixture

@@ -67,8 +67,8 @@ def test_an_order_that_sent_nothing_is_cancelled_in_the_operator_s_name(
     assert WHY in entry.change_message
 
 
-def test_of_a_submitted_order_the_chain_decides(operator: Client, dropped: Sent) -> None:
-    order = Order.objects.get(id=dropped.order_id)
+def test_of_a_submitted_order_the_chain_decides(operator: Client, unsent: Sent) -> None:
+    order = Order.objects.get(id=unsent.order_id)
 
     assert "so the chain decides" in text_of(act(operator, CANCEL, order))
 
@@ -80,15 +80,15 @@ def test_of_a_submitted_order_the_chain_decides(operator: Client, dropped: Sent)
 
 
 def test_what_was_asked_for_already_is_not_done_again_in_another_name(
-    operator: Client, account: Account, dropped: Sent
+    operator: Client, account: Account, unsent: Sent
 ) -> None:
     cancelled = place(account)
-    for order_id in (cancelled.id, dropped.order_id):
+    for order_id in (cancelled.id, unsent.order_id):
         order = Order.objects.get(id=order_id)
         intake.cancel_order(order.id, account_id=order.account_id)
     before = OrderEvent.objects.count()
 
-    told = text_of(act(operator, CANCEL, cancelled, Order.objects.get(id=dropped.order_id)))
+    told = text_of(act(operator, CANCEL, cancelled, Order.objects.get(id=unsent.order_id)))
 
     assert "Done for 0 of 2." in told
     assert "Nothing was changed. The order is cancelled already." in told

@@ -22,8 +22,8 @@ SECOND = "I saw it, too."
 
 
 @pytest.fixture
-def doubtful(dropped: Sent) -> Order:
-    order = Order.objects.get(id=dropped.order_id)
+def doubtful(unsent: Sent) -> Order:
+    order = Order.objects.get(id=unsent.order_id)
     come_into_doubt(order)
     return order
 
@@ -318,11 +318,11 @@ def test_when_the_chain_was_first_nothing_is_changed(
 
 
 def test_the_worker_that_was_asking_lets_go(
-    root: Client, second: Client, doubtful: Order, dropped: Sent
+    root: Client, second: Client, doubtful: Order, unsent: Sent
 ) -> None:
     end(root, second, doubtful, outcome="dead")
 
-    assert Order.objects.get(id=doubtful.id).fence == dropped.fence + 1
+    assert Order.objects.get(id=doubtful.id).fence == unsent.fence + 1
 
 
 def test_proposals_are_listed_with_both_people(

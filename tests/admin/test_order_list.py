@@ -44,12 +44,12 @@ def test_a_search_finds_an_order_by_each_of_its_names(
 
 @on_real_commits
 def test_a_search_finds_an_order_by_the_transaction_of_an_earlier_attempt(
-    root: Client, lab: ChainLab, dropped: Sent, desk: TradingDesk
+    root: Client, lab: ChainLab, unsent: Sent, desk: TradingDesk
 ) -> None:
     lab.clock.pass_slots(FOR_EVER)
-    settlement.settle([dropped], desk=desk)
+    settlement.settle([unsent], desk=desk)
 
-    assert listed(root.get(ORDERS, {"q": dropped.signature})) == [dropped.order_id]
+    assert listed(root.get(ORDERS, {"q": unsent.signature})) == [unsent.order_id]
 
 
 @pytest.mark.django_db
@@ -105,18 +105,18 @@ def test_filters_narrow_by_venue(root: Client, account: Account, desk: TradingDe
 
 @on_real_commits
 def test_filters_narrow_to_what_is_in_doubt_or_to_be_cancelled(
-    root: Client, lab: ChainLab, account: Account, dropped: Sent, desk: TradingDesk
+    root: Client, lab: ChainLab, account: Account, unsent: Sent, desk: TradingDesk
 ) -> None:
     place(account)
     desk, node = behind(desk)
     node.genesis_hash = "another cluster"
     lab.clock.pass_slots(FOR_EVER)
-    settlement.settle([dropped], desk=desk)
-    intake.cancel_order(dropped.order_id, account_id=account.pk)
+    settlement.settle([unsent], desk=desk)
+    intake.cancel_order(unsent.order_id, account_id=account.pk)
 
     for asked in ({"in_doubt": "yes"}, {"cancel_requested": "yes"}):
         orders = root.get(ORDERS, asked)
-        assert listed(orders) == [dropped.order_id]
+        assert listed(orders) == [unsent.order_id]
         assert "submitted in doubt cancel requested" in text_of(orders)
 
 

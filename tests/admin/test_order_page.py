@@ -95,12 +95,12 @@ def test_a_failed_order_shows_its_error_and_whether_to_try_again(
 
 @on_real_commits
 def test_a_proof_of_death_is_shown_as_it_was_stored(
-    root: Client, lab: ChainLab, dropped: Sent, desk: TradingDesk
+    root: Client, lab: ChainLab, unsent: Sent, desk: TradingDesk
 ) -> None:
     lab.clock.pass_slots(FOR_EVER)
-    settlement.settle([dropped], desk=desk)
+    settlement.settle([unsent], desk=desk)
 
-    page = text_of(root.get(order_page(dropped.order_id)))
+    page = text_of(root.get(order_page(unsent.order_id)))
 
     assert '"kind": "expired unseen"' in page
     assert "Attempt 2" in page

@@ -50,13 +50,13 @@ def test_an_order_page_leads_to_its_transactions(root: Client, confirmed: Order)
 
 @on_real_commits
 def test_a_transaction_that_never_arrived_is_not_known_to_the_chain(
-    root: Client, dropped: Sent, on_this_chain: TradingDesk
+    root: Client, unsent: Sent, on_this_chain: TradingDesk
 ) -> None:
-    page = text_of(root.get(transaction_page(dropped.signature)))
+    page = text_of(root.get(transaction_page(unsent.signature)))
 
     assert "Not known to the chain." in page
-    assert f"Attempt {dropped.order_id}:1" in page
-    assert f"Last valid block height {dropped.last_valid_block_height}" in page
+    assert f"Attempt {unsent.order_id}:1" in page
+    assert f"Last valid block height {unsent.last_valid_block_height}" in page
 
 
 @pytest.mark.django_db

@@ -5,11 +5,10 @@ from django.test import Client
 
 from orders.exchange import TradingDesk
 from orders.inflight import Sent
-from orders.models import Account, Order
+from orders.models import Order
 from orders.pages import transaction
 from tests.admin.console import UNSEEN_SIGNATURE, on_real_commits, staff, text_of
 from tests.desks import behind
-from tests.factories import claim, place, sign
 from tests.routing.lab import ChainLab
 
 
@@ -60,20 +59,12 @@ def test_staff_may_ask_for_any_signature(on_this_chain: TradingDesk) -> None:
     assert "The chain does not know it, and neither does our record." in page
 
 
-@pytest.fixture
-def dropped(account: Account, desk: TradingDesk) -> Sent:
-    """A committed transaction that the chain never hears of."""
-    desk, node = behind(desk)
-    node.drops_sends = True
-    return sign(claim(place(account)), desk=desk)
-
-
 @on_real_commits
 def test_a_transaction_that_never_arrived_says_until_when_it_could(
-    member: Client, dropped: Sent, on_this_chain: TradingDesk, lab: ChainLab
+    member: Client, unsent: Sent, on_this_chain: TradingDesk, lab: ChainLab
 ) -> None:
-    address = f"/transactions/{dropped.signature}"
-    limit = f"{dropped.last_valid_block_height:,}"
+    address = f"/transactions/{unsent.signature}"
+    limit = f"{unsent.last_valid_block_height:,}"
 
     assert f"It can land until block height {limit}." in text_of(member.get(address))
     lab.clock.pass_slots(151 + 33)
@@ -82,13 +73,13 @@ def test_a_transaction_that_never_arrived_says_until_when_it_could(
 
 @on_real_commits
 def test_a_node_without_the_history_says_nothing_of_it(
-    member: Client, dropped: Sent, desk: TradingDesk, monkeypatch: pytest.MonkeyPatch
+    member: Client, unsent: Sent, desk: TradingDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     forgetful, node = behind(desk)
     node.first_available_slot = 10**9
     monkeypatch.setattr(transaction, "exchange", lambda: forgetful)
 
-    assert "can’t tell" in text_of(member.get(f"/transactions/{dropped.signature}"))
+    assert "can’t tell" in text_of(member.get(f"/transactions/{unsent.signature}"))
 
 
 @on_real_commits
