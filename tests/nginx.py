@@ -10,7 +10,8 @@ import pytest
 
 has_nginx = shutil.which("nginx") is not None
 needs_nginx = pytest.mark.skipif(
-    not has_nginx, reason="there is no nginx on PATH (.ci/run brings one)"
+    not has_nginx and "SKIP_NOTHING" not in os.environ,
+    reason="there is no nginx on PATH (.ci/run brings one)",
 )
 
 
