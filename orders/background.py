@@ -1,4 +1,7 @@
-"""One asyncio loop per process, in a daemon thread, for what pays to be async: quote fan-out and group messages."""
+"""One event loop per process, in a daemon thread, for what pays to be async: quote fan-out and group messages.
+
+It is uvloop's: an order wakes it a dozen times, and asyncio's own costs a tenth of an order's processor time more.
+"""
 
 import asyncio
 import threading
@@ -7,12 +10,14 @@ from concurrent.futures import Future
 from functools import cache
 from typing import Any, TypeVar
 
+import uvloop
+
 T = TypeVar("T")
 
 
 @cache
 def _loop() -> asyncio.AbstractEventLoop:
-    loop = asyncio.new_event_loop()
+    loop = uvloop.new_event_loop()
     threading.Thread(target=loop.run_forever, name="background-loop", daemon=True).start()
     return loop
 
