@@ -1,6 +1,7 @@
 """What tests of several modules share: an account, and a desk on a chain whose clock only tests move."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
@@ -19,6 +20,10 @@ from routing.raydium import Raydium
 from routing.simulated_schema import create_database_if_missing, install
 from tests.factories import claim, place, sign
 from tests.routing.lab import ChainLab, ManualClock, empty
+
+# Whoever is started with `nohup` or `&` ignores interrupts, and so does all that it starts: tests that send one would
+# wait for ever.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
